@@ -1,0 +1,81 @@
+"""The error tree. Every error a user can cause is one of these, and nothing else reaches them.
+
+    RegenError            kind "failed"       exit 1   some assets failed
+    ├── UsageError        kind "usage"        exit 2   the call's words are off
+    ├── InvalidError      kind "invalid"      exit 3   a sidecar, manifest or configuration is not valid
+    │   └── NewerFormat   kind "newer"        exit 3   written by a newer regen-vcs: left alone
+    ├── NotTrusted        kind "not-trusted"  exit 4   the user has not said that this may run
+    ├── RemoteError       kind "remote"       exit 5   a remote cannot be reached
+    ├── CorruptionError   kind "corruption"   exit 6   bytes are not what their name says
+    └── Interrupted       kind "interrupted"  exit 130
+
+Each carries `what` (one line: what went wrong, naming the file) and `hint` (the command or edit that
+mends it, or None). `cli.main` prints `error: <what>` and `  hint: <hint>`, or with `--json` the same as
+`{"error": {"kind", "what", "hint"}}`.
+"""
+
+from __future__ import annotations
+
+
+class RegenError(Exception):
+    """Base of all errors a user can cause: `what` happened, and the `hint` that mends it."""
+
+    kind = "failed"
+    exit_code = 1
+
+    def __init__(self, what: str, hint: str | None = None):
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+    def to_json(self) -> dict[str, object]:
+        return {"error": {"kind": self.kind, "what": self.what, "hint": self.hint}}
+
+
+class UsageError(RegenError):
+    kind = "usage"
+    exit_code = 2
+
+
+class InvalidError(RegenError):
+    """A sidecar, manifest or configuration that is not valid; `field` names the JSON path, where known."""
+
+    kind = "invalid"
+    exit_code = 3
+
+    def __init__(self, what: str, hint: str | None = None, *, field: str | None = None):
+        super().__init__(what, hint)
+        self.field = field
+
+
+class NewerFormat(InvalidError):
+    kind = "newer"
+
+
+class NotTrusted(RegenError):
+    kind = "not-trusted"
+    exit_code = 4
+
+
+class RemoteError(RegenError):
+    kind = "remote"
+    exit_code = 5
+
+
+class CorruptionError(RegenError):
+    kind = "corruption"
+    exit_code = 6
+
+
+class Interrupted(RegenError):
+    kind = "interrupted"
+    exit_code = 130
+
+
+# Of several errors in one command, the first of these decides the exit code (docs/spec/cli.md).
+SEVERITY = (130, 6, 3, 4, 5, 1)
+
+
+def worst_exit_code(codes: list[int]) -> int:
+    """The exit code of a command in which several things went wrong; 0 for none."""
+    return next((code for code in SEVERITY if code in codes), max(codes, default=0))
