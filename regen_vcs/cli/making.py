@@ -1,0 +1,48 @@
+"""What `generate`, `regenerate` and `set` show while generators run."""
+
+from __future__ import annotations
+
+from regen_vcs.cli.terminal import MakingProgress, note
+from regen_vcs.engine.making import Made, make_assets
+from regen_vcs.engine.workspace import Workspace
+from regen_vcs.errors import RegenError, worst_exit_code
+from regen_vcs.model.quantities import format_duration, format_size
+
+
+def run_making(ws: Workspace, paths: list[str], *, force: bool, workers: int | None = None) -> int:
+    """Make these assets as the user's own verb; the exit code."""
+    codes = []
+    with MakingProgress(len(paths)) as progress:
+        workers = workers or ws.settings.get("jobs")
+        for made in make_assets(ws, paths, by_user=True, force=force, workers=workers, progress=progress):
+            progress.finished(made.path)
+            if made.verdict == "failed":
+                codes.append(_say_failure(made.error))
+            else:
+                progress.say(line_of(made))
+    return worst_exit_code(codes)
+
+
+def _say_failure(error: RegenError) -> int:
+    note(f"error: {error.what}")
+    if error.hint:
+        note(f"  hint: {error.hint}")
+    return error.exit_code
+
+
+def line_of(made: Made) -> str:
+    take = made.take
+    how = "from the cache" if take.reused else f"in {format_duration(take.seconds)}"
+    size = format_size(take.output.size)
+    if made.verdict == "made":
+        return f"made     {made.path}  ({size}, {how})"
+    if made.verdict == "restored":
+        return f"restored {made.path}  (the accepted bytes, {how})"
+    if made.verdict == "equal":
+        return f"restored {made.path}  (the accepted content in other bytes, {how})"
+    if made.verdict == "drifted":
+        score = "" if made.score is None else f", score {made.score:.3f}"
+        return f"drifted  {made.path}  (not the accepted result{score}; regen-vcs accept {made.path}, or: regen-vcs sync)"
+    if made.verdict == "proposed":
+        return f"proposed {made.path}  ({size}; take it with: regen-vcs accept {made.path})"
+    return f"filed    {made.path}  (its recipe changed meanwhile; the take is kept under the old key)"

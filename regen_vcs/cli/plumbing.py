@@ -1,0 +1,82 @@
+"""What git runs: hooks, the filter, the merge driver, textconv. No click here: every millisecond is git's.
+
+A post-* hook and the filter exit 0 whatever is missing: a missing asset never fails a git command.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from regen_vcs.errors import RegenError, UsageError
+
+
+def main(command: str, argv: list[str]) -> int:
+    if command == "hook":
+        return _hook(argv)
+    if command == "filter-process":
+        return _filter_process()
+    if command == "merge-driver":
+        return _merge_driver(argv)
+    return _textconv(argv)
+
+
+def _hook(argv: list[str]) -> int:
+    if not argv:
+        raise UsageError("hook: which one?", "regen-vcs hook post-checkout …")
+    name, args = argv[0], argv[1:]
+    if name == "pre-commit":
+        from regen_vcs.cli.check import hook_main
+
+        return hook_main(os.getcwd(), os.environ)
+    if name == "pre-push":
+        return 0
+    from regen_vcs.engine import hooks
+
+    return _harmless(lambda: hooks.after_git(name, args, os.getcwd(), os.environ))
+
+
+def _filter_process() -> int:
+    from regen_vcs.engine import filter_loop
+
+    return _harmless(lambda: filter_loop.main(os.getcwd(), os.environ, sys.stdin.buffer, sys.stdout.buffer))
+
+
+def _harmless(work) -> int:
+    """Run what must not fail git: whatever goes wrong becomes one line on stderr."""
+    try:
+        lines = work()
+    except RegenError as error:
+        lines = [error.what + (f"; {error.hint}" if error.hint else "")]
+    except OSError as error:
+        lines = [f"{error.filename}: {error.strerror}" if error.filename else str(error)]
+    except KeyboardInterrupt:
+        lines = ["interrupted; what is missing comes with: regen-vcs sync"]
+    for line in lines or ():
+        print(f"regen-vcs: {line}", file=sys.stderr)
+    return 0
+
+
+def _merge_driver(argv: list[str]) -> int:
+    if len(argv) < 3:
+        raise UsageError("merge-driver: wants %O %A %B [%L %P]")
+    from regen_vcs.engine.merging import merge_files
+
+    size = int(argv[3]) if len(argv) > 3 and argv[3].isdigit() else 7
+    return merge_files(argv[0], argv[1], argv[2], size, argv[4] if len(argv) > 4 else argv[1], os.getcwd(), os.environ)
+
+
+def _textconv(argv: list[str]) -> int:
+    """A sidecar as `git diff` shows it: canonical text, or as it is where it cannot be read."""
+    if len(argv) != 1:
+        raise UsageError("textconv: wants one file")
+    with open(argv[0], "rb") as file:
+        data = file.read()
+    from regen_vcs.model.recipe import parse_recipe, recipe_bytes
+
+    try:
+        data = recipe_bytes(parse_recipe(data, argv[0]))
+    except RegenError:
+        pass  # shown as it is: a diff of a damaged sidecar must still be a diff
+    sys.stdout.buffer.write(data)
+    return 0

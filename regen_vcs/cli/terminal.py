@@ -1,0 +1,133 @@
+"""What commands share on the terminal: opening the workspace, progress, choosing assets, saying failures."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from regen_vcs.engine.workspace import Workspace
+from regen_vcs.errors import RegenError, UsageError, worst_exit_code
+
+
+@contextmanager
+def workspace(**overrides: Any) -> Iterator[Workspace]:
+    """The workspace of the current directory, closed at the end whatever happens."""
+    ws = Workspace.open(os.getcwd(), os.environ, overrides)
+    try:
+        yield ws
+    finally:
+        ws.close()
+
+
+def say(text: str = "") -> None:
+    print(text)
+
+
+def note(text: str) -> None:
+    """A remark that is not the command's result: to stderr, so that a pipe gets results only."""
+    print(text, file=sys.stderr)
+
+
+def print_json(document: Any) -> None:
+    print(json.dumps(document, ensure_ascii=False, indent=1))
+
+
+def waiting() -> None:
+    note("another regen-vcs is at work in this worktree; waiting for it (^C to leave)")
+
+
+def asset_paths(ws: Workspace, arguments: Iterable[str]) -> list[str]:
+    return [ws.asset_arg(each, os.getcwd()) for each in arguments]
+
+
+def chosen_by(ws: Workspace, arguments: Iterable[str]) -> Callable[[str], bool]:
+    """A test for asset paths: named themselves, below a named folder, or matched by a glob (a git pathspec)."""
+    plain: list[str] = []
+    globs: list[str] = []
+    for argument in arguments:
+        path = ws.asset_arg(argument, os.getcwd())
+        (globs if any(c in argument for c in "*?[") and not os.path.lexists(argument) else plain).append(path)
+    if not plain and not globs:
+        return lambda path: True
+    matches = _glob_test(globs)
+
+    def wanted(path: str) -> bool:
+        return any(each in (".", path) or path.startswith(each + "/") for each in plain) or matches(path)
+
+    return wanted
+
+
+def _glob_test(globs: list[str]) -> Callable[[str], bool]:
+    """git's own wildcards: `*` crosses folders."""
+    import fnmatch
+    import re
+
+    patterns = [re.compile(fnmatch.translate(each)) for each in globs]
+    return lambda path: any(pattern.match(path) for pattern in patterns)
+
+
+def require_matches(arguments: tuple[str, ...], found: list) -> None:
+    if arguments and not found:
+        raise UsageError(f"no asset matches {' '.join(arguments)}", "see: regen-vcs status")
+
+
+def fail_with(errors: dict[str, RegenError]) -> int:
+    """Say each failure; the exit code of them all."""
+    for error in errors.values():
+        note(f"error: {error.what}")
+        if error.hint:
+            note(f"  hint: {error.hint}")
+    return worst_exit_code([error.exit_code for error in errors.values()])
+
+
+class MakingProgress:
+    """Follows several generators at once: one bar in all and one for each that runs; nothing in a pipe."""
+
+    def __init__(self, total: int):
+        self._total = total
+        self._bars: dict[str, Any] = {}
+        self._progress = None
+
+    def __enter__(self) -> MakingProgress:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._progress = Progress(
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                console=Console(stderr=True), transient=True,
+            )
+            self._progress.start()
+            self._all = self._progress.add_task("in all", total=self._total)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress:
+            self._progress.stop()
+
+    def __call__(self, path: str, fraction: float, message: str = "") -> None:
+        """Called from worker threads."""
+        if not self._progress:
+            return
+        if path not in self._bars:
+            self._bars[path] = self._progress.add_task(path[-40:], total=100)
+        self._progress.update(self._bars[path], completed=fraction * 100)
+
+    def finished(self, path: str) -> None:
+        if not self._progress:
+            return
+        bar = self._bars.pop(path, None)
+        if bar is not None:
+            self._progress.remove_task(bar)
+        self._progress.advance(self._all)
+
+    def say(self, text: str) -> None:
+        """Print a result line above the bars."""
+        if self._progress:
+            self._progress.console.print(text, markup=False, highlight=False)
+        else:
+            print(text)

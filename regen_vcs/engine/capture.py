@@ -1,0 +1,199 @@
+"""`add`: existing media become assets. Without a recipe they are source assets: bytes nothing can make again."""
+
+from __future__ import annotations
+
+import os
+from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from regen_vcs import media
+from regen_vcs.engine.accept import output_of_disk
+from regen_vcs.engine.ignoring import refresh_ignores
+from regen_vcs.engine.observe import frame_number, hash_of_files, list_files, manifest_of
+from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
+from regen_vcs.engine.sync import Snapshot, WorktreeLock, look, remember
+from regen_vcs.engine.workspace import Workspace
+from regen_vcs.errors import InvalidError, RegenError
+from regen_vcs.git import index
+from regen_vcs.model.paths import SIDECAR_SUFFIX, check_asset_path, frames_text, parse_sequence
+from regen_vcs.model.recipe import Output, Recipe
+
+# action: "added", "updated" (a source asset's new bytes), "unchanged"
+Added = namedtuple("Added", ("path", "action", "error"))
+
+
+def add_assets(
+    ws: Workspace, paths: list[str], *, as_one: bool = False, as_source: bool = False, recipe: Recipe | None = None,
+    progress=None,
+) -> list[Added]:
+    """Capture files; a directory file by file, or with `as_one` as one asset.
+
+    recipe: what made them, where the user says so (then one path only). What was named is an error where it cannot
+    be added; what is found in a directory is passed over where it is no candidate.
+    """
+    with WorktreeLock(ws):
+        ws.reload_state()
+        snapshot = look(ws, paths=set())
+        named, found = _candidates(ws, snapshot, paths, as_one)
+        results: list[Added] = []
+        fresh: list[str] = []
+        for path in [*named, *found]:
+            if path not in snapshot.assets:
+                fresh.append(path)
+                continue
+            try:
+                results.append(_update(ws, path, as_source))
+            except RegenError as error:
+                results.append(Added(path, "failed", error))
+        results += _capture_all(ws, snapshot, fresh, recipe, progress)
+        good = {each.path for each in results if each.action != "failed"}
+        after = look(ws, paths=good, also=good)
+        remember(after)
+        refresh_ignores(ws, after)
+    return results
+
+
+def _candidates(ws: Workspace, snapshot: Snapshot, paths: list[str], as_one: bool) -> tuple[list[str], list[str]]:
+    """(named by the user, found in the directories they named), without what git tracks."""
+    named, found = [], []
+    for path in paths:
+        absolute = f"{ws.root}/{path}" if path != "." else ws.root
+        if os.path.isdir(absolute) and not as_one and path not in snapshot.assets:
+            found += _walk(ws.root, "" if path == "." else path)
+        elif list_files(ws.root, path):
+            named.append(path)
+        else:
+            raise RegenError(f"{path}: there is no such file")
+    tracked = index.tracked(ws.repo, {*named, *found})
+    for path in named:
+        if path in tracked:
+            raise InvalidError(f"{path}: git tracks this file itself", f"git rm --cached {path}, then add it again")
+    inside = tuple(path + "/" for path, d in snapshot.assets.items() if d.facts.is_tree)
+    frames = _frames_of(ws, snapshot)
+    return named, [p for p in found if p not in tracked and p not in frames and not (inside and p.startswith(inside))]
+
+
+def _frames_of(ws: Workspace, snapshot: Snapshot) -> set[str]:
+    """The frames on disk of sequences that are assets already."""
+    return {each for path in snapshot.assets if parse_sequence(path) for each in list_files(ws.root, path) or ()}
+
+
+def _walk(root: str, folder: str) -> list[str]:
+    """Regular files below a folder that could be media: no sidecars, no `.git`, nothing behind a symlink."""
+    found = []
+    todo = [folder]
+    while todo:
+        each = todo.pop()
+        with os.scandir(f"{root}/{each}" if each else root) as entries:
+            for entry in entries:
+                path = f"{each}/{entry.name}" if each else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name != ".git" and not os.path.lexists(f"{root}/{path}/.git"):
+                        todo.append(path)
+                elif entry.is_file(follow_symlinks=False) and not _is_ours(entry.name):
+                    found.append(path)
+    return sorted(found)
+
+
+def _is_ours(name: str) -> bool:
+    return name.endswith(SIDECAR_SUFFIX) or name in (".gitattributes", ".gitignore", ".gitmodules", "regen.toml")
+
+
+def _update(ws: Workspace, path: str, as_source: bool) -> Added:
+    """An asset that exists: a source asset follows its file; a generated one does not."""
+    snapshot = look(ws, paths={path}, also={path})
+    desired, seen = snapshot.assets[path], snapshot.seen(path)
+    if desired.facts.problem:
+        raise InvalidError(desired.facts.problem[1], desired.facts.problem[2])
+    if seen.hash == desired.facts.out_hash:
+        return Added(path, "unchanged", None)
+    if not desired.facts.is_source and not as_source:
+        raise RegenError(
+            f"{path}: is generated, and these are not its accepted bytes",
+            f"regen-vcs accept {path}, or regen-vcs add --as-source {path}",
+        )
+    output = output_of_disk(ws, snapshot, path, None)
+    recipe = read_sidecar(ws, path)
+    if as_source and recipe.generator is not None:
+        # What it was made from is kept as a note: it no longer says how to make these bytes.
+        origin = {"generator": recipe.generator, "params": dict(recipe.params)}
+        recipe = Recipe(meta={**recipe.meta, "made_from": origin}, review=recipe.review, extra=recipe.extra)
+    write_sidecar(ws, path, replace(recipe, output=output))
+    return Added(path, "updated", None)
+
+
+def _capture_all(ws: Workspace, snapshot: Snapshot, paths: list[str], recipe: Recipe | None, progress) -> list[Added]:
+    """Ingest all, with one flush of the disk, and only then write the sidecars that name the bytes."""
+    created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    results: list[Added] = []
+    outputs: list[tuple[str, Output]] = []
+    checked = set(snapshot.assets)
+    with ws.stores.batch():
+        for number, path in enumerate(paths):
+            try:
+                _check_path(checked, path)
+                outputs.append((path, _ingest(ws, path)))
+            except (RegenError, OSError) as error:
+                failure = error if isinstance(error, RegenError) else RegenError(f"{path}: {error.strerror}")
+                results.append(Added(path, "failed", failure))
+            if progress:
+                progress(path, number + 1, len(paths))
+    for path, output in _with_looks(ws, outputs):
+        try:
+            base = recipe or Recipe()
+            meta = {"created": created, **base.meta}
+            write_sidecar(ws, path, replace(base, output=output, meta=meta))
+            results.append(Added(path, "added", None))
+        except RegenError as error:
+            results.append(Added(path, "failed", error))
+    return results
+
+
+def _check_path(taken: set[str], path: str) -> None:
+    check_asset_path(path)
+    parent = path.rpartition("/")[0]
+    while parent:
+        if parent in taken:
+            raise InvalidError(f"{path}: lies inside the asset {parent}")
+        parent = parent.rpartition("/")[0]
+    taken.add(path)
+
+
+def _ingest(ws: Workspace, path: str) -> Output:
+    """Store an asset's bytes; its output without a look. Files that change meanwhile are named by what was stored."""
+    paths = list_files(ws.root, path)
+    if not paths:
+        raise RegenError(f"{path}: not a file, a directory of files or a sequence")
+    files = {}
+    for each in paths:
+        file_hash, size = ws.stores.ingest_file(f"{ws.root}/{each}")
+        files[each] = [file_hash, [size, 0, 0, 0]]
+    whole = hash_of_files(path, files)
+    is_plain = len(files) == 1 and path in files
+    if not is_plain:
+        ws.stores.ingest_bytes(manifest_of(path, files))
+    sequence = parse_sequence(path)
+    return Output(
+        hash=whole, key=None, size=sum(found[1][0] for found in files.values()),
+        media=media.probe(f"{ws.root}/{paths[0]}"), files=None if is_plain or sequence else len(files),
+        frames=frames_text(frame_number(sequence, each) for each in files) if sequence else None,
+    )
+
+
+def _with_looks(ws: Workspace, outputs: list[tuple[str, Output]]):
+    """Add a preview to what is a picture; decoding releases the interpreter, so two at a time."""
+
+    def look_of(item: tuple[str, Output]) -> tuple[str, Output]:
+        path, output = item
+        if not str(output.media.get("type", "")).startswith("image/"):
+            return item
+        first = (list_files(ws.root, path) or [path])[0]
+        return path, replace(output, look=media.look(f"{ws.root}/{first}"))
+
+    if not any(str(output.media.get("type", "")).startswith("image/") for _, output in outputs):
+        return outputs
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        return list(pool.map(look_of, outputs))
+

@@ -1,0 +1,88 @@
+"""After a checkout: sync from the stores, then regenerate what is nowhere, then say what is missing and its price."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable
+
+from regen_vcs.engine.sync import Outcome, Trigger, sync
+from regen_vcs.engine.workspace import Workspace
+from regen_vcs.model.plan import FETCH, QUEUE, REFUSE, REGENERATE, Step
+from regen_vcs.model.quantities import format_duration
+
+Report = namedtuple("Report", ("outcome", "made"))
+
+
+def check_out(
+    ws: Workspace,
+    trigger: Trigger,
+    *,
+    dry_run: bool = False,
+    paths: set[str] | None = None,
+    progress: Callable[[Step, int, int], None] | None = None,
+    making: Callable[[str, float, str], None] | None = None,
+    waiting: Callable[[], None] | None = None,
+) -> Report:
+    """One sync and the regenerations it planned. `making(path, fraction, message)` follows the generators."""
+    outcome = sync(ws, trigger, paths=paths, dry_run=dry_run, progress=progress, waiting=waiting)
+    steps = outcome.plan.of(REGENERATE)
+    if dry_run or not steps:
+        return Report(outcome, [])
+    # NumPy, pydantic and the registry: only where something is really made.
+    from regen_vcs.engine.making import regenerate_steps
+
+    made = list(regenerate_steps(ws, steps, workers=ws.settings.get("jobs"), progress=making))
+    return Report(outcome, made)
+
+
+def missing_line(outcome: Outcome, made: list | None = None) -> str | None:
+    """`3 assets missing: 2 to regenerate (4 min), 1 cannot be had (…); run …`; None where nothing is missing."""
+    steps = outcome.plan.of(FETCH, QUEUE, REFUSE)
+    failed = [each for each in made or () if each.verdict == "failed"]
+    if made is None:
+        steps += outcome.plan.of(REGENERATE)
+    total = len(steps) + len(failed) + len(outcome.failed)
+    if not total:
+        return None
+    parts, hint = [], None
+    later = [step for step in steps if step.action in (QUEUE, REGENERATE)]
+    if later:
+        parts.append(f"{len(later)} to regenerate ({price(later)})")
+        hint = "run: regen-vcs sync"
+    refused = [step for step in steps if step.action == REFUSE]
+    for reason, count in _reasons(refused):
+        parts.append(f"{count} not to be had ({reason})")
+        hint = hint or _hint_for(reason)
+    if failed:
+        parts.append(f"{len(failed)} failed")
+        hint = hint or "see: regen-vcs status"
+    for error in outcome.failed.values():
+        parts.append(error.what)
+    noun = "asset" if total == 1 else "assets"
+    return f"{total} {noun} missing: {', '.join(parts)}; {hint or 'see: regen-vcs status'}"
+
+
+def price(steps: list[Step]) -> str:
+    """How long these will take together, as far as anyone knows."""
+    known = [step.seconds for step in steps if step.seconds is not None]
+    if not known:
+        return "time unknown"
+    text = format_duration(sum(known))
+    return text if len(known) == len(steps) else f"{text} and more"
+
+
+def _reasons(steps: list[Step]) -> list[tuple[str, int]]:
+    counts: dict[str, int] = {}
+    for step in steps:
+        reason = step.reason if len(step.reason) <= 100 else step.reason[:97] + "…"
+        counts[reason] = counts.get(reason, 0) + 1
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    if len(ordered) > 3:
+        return [*ordered[:2], ("other reasons", sum(count for _, count in ordered[2:]))]
+    return ordered
+
+
+def _hint_for(reason: str) -> str | None:
+    if "trust" in reason:
+        return "run: regen-vcs trust"
+    return None

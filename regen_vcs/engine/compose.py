@@ -1,0 +1,137 @@
+"""Composing recipes: from what the user says on a command line to a complete recipe."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from regen_vcs.engine.definitions import Definitions
+from regen_vcs.engine.sidecars import has_sidecar, read_sidecar, write_sidecar
+from regen_vcs.engine.sync import WorktreeLock, look, remember
+from regen_vcs.engine.workspace import Workspace
+from regen_vcs.errors import InvalidError, RegenError, UsageError
+from regen_vcs.generators import registry
+from regen_vcs.git import index
+from regen_vcs.model.paths import check_asset_path, fold, relative_input, sidecar_of
+from regen_vcs.model.recipe import Model, Recipe
+from regen_vcs.model.schema import parse_param
+
+
+class Composer:
+    """Builds and changes recipes against the generators and regen.toml of one workspace."""
+
+    def __init__(self, ws: Workspace):
+        self._ws = ws
+        self._definitions = Definitions(ws, from_disk=True)
+
+    def new(self, path: str, generator: str, params: Mapping[str, str], models: Mapping[str, str],
+            inputs: Mapping[str, str], meta: Mapping[str, object]) -> Recipe:
+        """The complete recipe of a new or re-made asset; what its sidecar held beside the recipe stays.
+
+        params: {name: text as typed}; models: {role: alias in regen.toml}; inputs: {name: repo path or @root/…}.
+        """
+        old = read_sidecar(self._ws, path) if has_sidecar(self._ws, path) else Recipe(
+            meta={"created": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")}
+        )
+        recipe = replace(
+            old,
+            generator=generator,
+            definition=self._definitions.current(generator),
+            params=self.complete(generator, self.typed(generator, params)),
+            models={role: self.model(alias) for role, alias in models.items()},
+            inputs={name: self.input_value(path, target) for name, target in inputs.items()},
+        )
+        return replace(recipe, meta={**recipe.meta, **meta})
+
+    def typed(self, generator: str, texts: Mapping[str, str]) -> dict:
+        schema = registry.params_schema(self._load(generator))
+        return {name: parse_param(schema, name, text) for name, text in texts.items()}
+
+    def complete(self, generator: str, params: Mapping[str, object]) -> dict:
+        """All parameters, defaults written out: the key never depends on installed code."""
+        return registry.complete_params(self._load(generator), params)
+
+    def current_definition(self, generator: str) -> str | None:
+        return self._definitions.current(generator)
+
+    def model(self, alias: str) -> Model:
+        tables = self._definitions.project.models
+        if alias not in tables:
+            near = difflib.get_close_matches(alias, tables, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"define it in regen.toml: [models.{alias}] name = …"
+            raise UsageError(f"there is no model {alias!r} in regen.toml", hint)
+        table = tables[alias]
+        return Model(hash=table.get("hash"), name=table.get("name"), version=table.get("version"))
+
+    def input_value(self, path: str, target: str) -> str:
+        """How an input stands in the sidecar of `path`; UsageError where it does not exist."""
+        if target.startswith("@"):
+            return target
+        if target == path:
+            raise UsageError(f"{path}: cannot be its own input")
+        if not (has_sidecar(self._ws, target) or os.path.isfile(f"{self._ws.root}/{target}")):
+            raise UsageError(f"{target}: no such file or asset to be an input")
+        return relative_input(sidecar_of(path), target)
+
+    def _load(self, generator: str):
+        return registry.load(generator, self._definitions.table(generator) or None)
+
+
+def check_new_asset(ws: Workspace, path: str) -> None:
+    """InvalidError where `path` cannot become an asset: refused name, tracked by git, collision, inside another."""
+    check_asset_path(path)
+    if index.tracked(ws.repo, [path]):
+        raise InvalidError(
+            f"{path}: git tracks this file itself, so it cannot be an asset", f"git rm --cached {path}, and commit that"
+        )
+    assets = look(ws, paths=set()).assets
+    folded = fold(path)
+    for other in assets:
+        if other != path and fold(other) == folded:
+            raise InvalidError(f"{path}: differs from the asset {other} only in case or in the form of its accents")
+        if path.startswith(other + "/") or other.startswith(path + "/"):
+            raise InvalidError(f"{path}: one of this and the asset {other} lies inside the other")
+
+
+def record_sidecar(ws: Workspace, path: str, recipe: Recipe) -> None:
+    """Write a sidecar and remember it, so that it counts before git knows it."""
+    with WorktreeLock(ws):
+        ws.reload_state()
+        write_sidecar(ws, path, recipe)
+        remember(look(ws, paths={path}, also={path}), {path})
+
+
+def refuse_cycle(ws: Workspace, path: str, recipe: Recipe) -> None:
+    """InvalidError where the asset would, through its inputs, depend on itself; the cycle is shown."""
+    snapshot = look(ws, paths=set())
+    from regen_vcs.model.paths import resolve_input
+
+    trail: list[str] = []
+    seen: set[str] = set()
+
+    def inputs_of(each: str) -> list[str]:
+        if each == path:
+            return [resolve_input(sidecar_of(path), value) for value in recipe.inputs.values()]
+        desired = snapshot.assets.get(each)
+        try:
+            return list(snapshot.inputs.targets(desired).values()) if desired else []
+        except RegenError:
+            return []
+
+    stack = [(path, iter(inputs_of(path)))]
+    trail.append(path)
+    while stack:
+        _, targets = stack[-1]
+        target = next(targets, None)
+        if target is None:
+            stack.pop()
+            trail.pop()
+        elif target == path:
+            raise InvalidError(f"{path}: would depend on itself: {' → '.join([*trail, path])}")
+        elif target not in seen:
+            seen.add(target)
+            stack.append((target, iter(inputs_of(target))))
+            trail.append(target)

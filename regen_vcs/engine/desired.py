@@ -1,0 +1,129 @@
+"""What the working tree should hold: every sidecar git knows here, and those our own commands wrote."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import namedtuple
+
+from regen_vcs.engine.memory import EMPTY_ROW, Memo, State, is_racy, sig_of
+from regen_vcs.errors import InvalidError
+from regen_vcs.git.index import blob_oid, list_sidecars
+from regen_vcs.git.repo import Repo
+from regen_vcs.model.facts import Facts
+from regen_vcs.model.paths import asset_of, check_asset_path, fold
+
+Desired = namedtuple(
+    "Desired",
+    (
+        "path",  # the asset
+        "facts",
+        "side_sig",  # None where the sidecar is not on disk
+        "memo_name",
+        "tracked",  # it has a stage-0 entry in the index
+        "skip",  # skip-worktree
+        "unmerged",
+    ),
+)
+
+_VANISHED = Facts(None, None, None, 0, None, None, False, {}, None, None, None)
+_MAX_SIDECAR = 1 << 20
+
+
+def problem_facts(error: InvalidError) -> Facts:
+    return _VANISHED._replace(problem=[error.kind, error.what, error.hint])
+
+
+class DesiredTree:
+    """`assets`: {asset path: Desired}; `listing`: the index's sidecar entries exactly as git printed them.
+
+    settled: every sidecar on disk is the one in the index, so that git cannot change one without changing it.
+    """
+
+    def __init__(self, assets: dict[str, Desired], listing: bytes, settled: bool):
+        self.assets = assets
+        self.listing = listing
+        self.settled = settled
+
+
+def read_desired(repo: Repo, state: State, memo: Memo, *, also: set[str] = frozenset()) -> DesiredTree:
+    """Read the index and, of the sidecars on disk, those whose stat moved.
+
+    `also` names asset paths whose sidecars count though git does not know them (the filter's notes).
+    """
+    entries, listing = list_sidecars(repo)
+    assets: dict[str, Desired] = {}
+    settled = True
+    for entry in entries:
+        path = asset_of(entry.path)
+        if entry.stage or entry.tag == "M":
+            assets[path] = Desired(path, _VANISHED, None, "", True, False, True)
+            settled = False
+        elif path not in assets:
+            skip = entry.tag in "Ss"
+            assets[path] = found = read_one(repo, path, state, memo, tracked=True, skip=skip)
+            if found.memo_name[2 : 2 + len(entry.oid)] != entry.oid and not (skip and found.side_sig is None):
+                settled = False
+    for path in [p for p, row in state.rows.items() if row.untracked] + sorted(also):
+        if path not in assets:
+            found = read_one(repo, path, state, memo, tracked=False, skip=False)
+            if found.side_sig is not None:
+                assets[path] = found
+    _refuse_collisions(assets)
+    return DesiredTree(assets, listing, settled)
+
+
+def read_one(repo: Repo, path: str, state: State, memo: Memo, *, tracked: bool, skip: bool) -> Desired:
+    """One sidecar as it is on disk; from memory, if its stat is the remembered one."""
+    sidecar_abs = f"{repo.root}/{path}.regen.json"
+    try:
+        st = os.lstat(sidecar_abs)
+    except (FileNotFoundError, NotADirectoryError):
+        return Desired(path, _VANISHED, None, "", tracked, skip, False)
+    sig = sig_of(st)
+    row = state.rows.get(path, EMPTY_ROW)
+    if row.side_sig == sig and row.facts and not row.facts.problem and not is_racy(sig, state.saved_at_ns):
+        return Desired(path, row.facts, sig, row.memo_name, tracked, skip, False)
+    try:
+        check_asset_path(path)
+        data = _read_regular(sidecar_abs, st)
+    except InvalidError as error:
+        return Desired(path, problem_facts(error), sig, "", tracked, skip, False)
+    memo_name, facts = memo.facts(data, blob_oid(data, repo.oid_format), path)
+    return Desired(path, facts, sig, memo_name, tracked, skip, False)
+
+
+def _read_regular(sidecar_abs: str, st: os.stat_result) -> bytes:
+    """A sidecar's bytes; a symlink, a device or a file over 1 MiB is refused, not read."""
+    name = os.path.basename(sidecar_abs)
+    try:
+        fd = os.open(sidecar_abs, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise InvalidError(f"{name}: cannot be read: {error.strerror}") from error
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise InvalidError(f"{name}: not a regular file")
+        if st.st_size > _MAX_SIDECAR:
+            raise InvalidError(f"{name}: larger than 1 MiB")
+        return os.read(fd, _MAX_SIDECAR + 1)
+    finally:
+        os.close(fd)
+
+
+def _refuse_collisions(assets: dict[str, Desired]) -> None:
+    """Two assets equal under casefold + NFC, or one inside another, would overwrite each other: both are invalid."""
+    by_fold: dict[str, str] = {}
+    for path in assets:
+        other = by_fold.setdefault(fold(path), path)
+        if other != path:
+            error = InvalidError(f"{path}: collides with {other} on file systems that ignore case or accents' form")
+            for each in (path, other):
+                assets[each] = assets[each]._replace(facts=problem_facts(error))
+    for path in assets:
+        parent = path.rpartition("/")[0]
+        while parent:
+            if parent in assets:
+                error = InvalidError(f"{path}: lies inside the asset {parent}")
+                assets[path] = assets[path]._replace(facts=problem_facts(error))
+                break
+            parent = parent.rpartition("/")[0]

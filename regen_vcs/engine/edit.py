@@ -1,0 +1,199 @@
+"""Changing what exists: parameters, places, existence. Outputs stay as they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+
+from regen_vcs.engine.compose import Composer, check_new_asset, refuse_cycle
+from regen_vcs.engine.graph import dependants_of
+from regen_vcs.engine.ignoring import refresh_ignores
+from regen_vcs.engine.memory import EMPTY_ROW
+from regen_vcs.engine.observe import frame_number, list_files
+from regen_vcs.engine.planner import is_edited
+from regen_vcs.engine.sidecars import read_sidecar, write_in_tree, write_sidecar
+from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, remember, store_files
+from regen_vcs.engine.workspace import Workspace
+from regen_vcs.errors import InvalidError, RegenError, UsageError
+from regen_vcs.git import index
+from regen_vcs.model.paths import frame_path, parse_sequence, relative_input, resolve_input, sidecar_of
+from regen_vcs.model.plan import REMOVE, Step
+from regen_vcs.model.recipe import Recipe, recipe_bytes
+
+
+def set_params(ws: Workspace, path: str, texts: Mapping[str, str], *, unset: list[str], inputs: Mapping[str, str],
+               models: Mapping[str, str]) -> list[str]:
+    """Change a recipe's parameters, inputs and models; one line for each change. The output stays: it is stale now."""
+    composer = Composer(ws)
+    with WorktreeLock(ws):
+        ws.reload_state()
+        recipe = read_sidecar(ws, path)
+        if recipe.generator is None:
+            raise UsageError(f"{path}: a source asset has no parameters")
+        params = {**recipe.params, **composer.typed(recipe.generator, texts)}
+        for name in unset:
+            if params.pop(name, None) is None and name not in recipe.inputs and name not in recipe.models:
+                raise UsageError(f"{path}: there is no parameter, input or model {name!r} to unset")
+        gone = set(unset)
+        changed = replace(
+            recipe,
+            definition=composer.current_definition(recipe.generator),
+            params=composer.complete(recipe.generator, params),
+            inputs={k: v for k, v in recipe.inputs.items() if k not in gone}
+            | {name: composer.input_value(path, target) for name, target in inputs.items()},
+            models={k: v for k, v in recipe.models.items() if k not in gone}
+            | {role: composer.model(alias) for role, alias in models.items()},
+        )
+        refuse_cycle(ws, path, changed)
+        lines = differences(recipe, changed)
+        if lines:
+            write_sidecar(ws, path, changed)
+            remember(look(ws, paths={path}, also={path}), {path})
+    return lines
+
+
+def differences(old: Recipe, new: Recipe) -> list[str]:
+    """What changed between two recipes' identities, a line each."""
+    lines = []
+    if old.generator != new.generator:
+        lines.append(f"generator: {old.generator} → {new.generator}")
+    if old.definition != new.definition:
+        lines.append(f"definition: {_short(old.definition)} → {_short(new.definition)}")
+    for word, before, after in (("params", old.params, new.params), ("inputs", old.inputs, new.inputs),
+                                ("models", old.models, new.models)):
+        for name in sorted({*before, *after}):
+            left, right = before.get(name), after.get(name)
+            if left != right or type(left) is not type(right):
+                lines.append(f"{word}.{name}: {_shown(left)} → {_shown(right)}")
+    return lines
+
+
+def _short(value: str | None) -> str:
+    return value[:12] + "…" if value else "none"
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "none"
+    text = str(value) if not isinstance(value, str) else repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def remove_assets(ws: Workspace, paths: list[str], *, force: bool) -> list[str]:
+    """Remove assets with their sidecars; what edited bytes there were goes into rescued. The dependants left behind.
+
+    RegenError where something still needs one of them, unless `force`.
+    """
+    with WorktreeLock(ws):
+        ws.reload_state()
+        snapshot = look(ws, paths=set(paths), also=set(paths))
+        for path in paths:
+            if path not in snapshot.assets:
+                raise RegenError(f"{path}: there is no such asset", "see: regen-vcs status")
+        left = dependants_of(snapshot, paths)
+        if left and not force:
+            raise RegenError(f"{left[0]} is made from it", "remove that too, or say --force")
+        for path in paths:
+            _remove_one(ws, snapshot, path)
+        after = look(ws, paths=set(paths))
+        remember(after)
+        refresh_ignores(ws, after)
+    return left
+
+
+def _remove_one(ws: Workspace, snapshot: Snapshot, path: str) -> None:
+    seen, row = snapshot.seen(path), ws.state.rows.get(path, EMPTY_ROW)
+    if seen.kind == "present":
+        if is_edited(row, seen):
+            store_files(ws, path, seen)
+            size = sum(found[1][0] for found in seen.files.values())
+            ws.rescued.add(ws.uuid, ws.root, path, seen.hash, size, "edited; removed with regen-vcs rm")
+        plan_step = Step(REMOVE, path, seen.hash, 0, "", None)
+        Executor(snapshot)._remove(plan_step)
+    sidecar = sidecar_of(path)
+    if snapshot.assets[path].tracked:
+        ws.repo.git.write("rm", "--quiet", "--force", "--", f":(literal){sidecar}")
+    else:
+        ws.tree.unlink(sidecar)
+
+
+def move_asset(ws: Workspace, source: str, target: str) -> list[str]:
+    """Move an asset with its sidecar, and rewrite what refers to it; the sidecars that were rewritten.
+
+    The recipe's own inputs are relative to it, so they are rewritten as well. Bytes are not touched.
+    """
+    with WorktreeLock(ws):
+        ws.reload_state()
+        snapshot = look(ws, paths={source, target}, also={source})
+        desired = snapshot.assets.get(source)
+        if desired is None or desired.side_sig is None:
+            raise RegenError(f"{source}: there is no such asset", "see: regen-vcs status")
+        if desired.facts.problem:
+            raise InvalidError(desired.facts.problem[1], desired.facts.problem[2])
+        if target in snapshot.assets or os.path.lexists(f"{ws.root}/{target}"):
+            raise RegenError(f"{target}: is there already")
+        check_new_asset(ws, target)
+        _check_same_format(source, target)
+        recipe = read_sidecar(ws, source)
+        moved = replace(recipe, inputs={
+            name: relative_input(sidecar_of(target), resolve_input(sidecar_of(source), value))
+            if not value.startswith("@") else value
+            for name, value in recipe.inputs.items()
+        })
+        rewritten = _repoint(ws, snapshot, source, target)
+        _move_files(ws, source, target)
+        _move_sidecar(ws, desired.tracked, source, target, recipe_bytes(moved))
+        after = look(ws, paths={source, target, *rewritten}, also={target})
+        row = ws.state.rows.pop(source, EMPTY_ROW)
+        if row.stand_in:
+            ws.state.rows[target] = row._replace(files=after.seen(target).files)
+        remember(after)
+        refresh_ignores(ws, after)
+    return rewritten
+
+
+def _check_same_format(source: str, target: str) -> None:
+    if os.path.splitext(source)[1].lower() != os.path.splitext(target)[1].lower():
+        raise UsageError(f"{target}: another format than {source}; make it anew: regen-vcs generate")
+    if bool(parse_sequence(source)) != bool(parse_sequence(target)):
+        raise UsageError(f"{target}: a sequence stays a sequence")
+
+
+def _repoint(ws: Workspace, snapshot: Snapshot, source: str, target: str) -> list[str]:
+    """Rewrite the inputs of every recipe that names `source`."""
+    rewritten = []
+    for path, desired in snapshot.assets.items():
+        if path == source or desired.facts.problem or not desired.facts.inputs or desired.side_sig is None:
+            continue
+        sidecar = sidecar_of(path)
+        recipe = read_sidecar(ws, path)
+        inputs = {
+            name: relative_input(sidecar, target)
+            if not value.startswith("@") and resolve_input(sidecar, value) == source else value
+            for name, value in recipe.inputs.items()
+        }
+        if inputs != recipe.inputs:
+            write_sidecar(ws, path, replace(recipe, inputs=inputs))
+            rewritten.append(path)
+    return rewritten
+
+
+def _move_files(ws: Workspace, source: str, target: str) -> None:
+    old, new = parse_sequence(source), parse_sequence(target)
+    for path in list_files(ws.root, source) or ():
+        if old:
+            destination = frame_path(new, frame_number(old, path))
+        else:
+            destination = target + path[len(source) :]
+        ws.tree.move_in(f"{ws.root}/{path}", destination)
+        ws.tree.remove_empty_dirs(path.rpartition("/")[0])
+
+
+def _move_sidecar(ws: Workspace, tracked: bool, source: str, target: str, data: bytes) -> None:
+    if tracked and index.tracked(ws.repo, [sidecar_of(source)]):
+        os.makedirs(os.path.dirname(f"{ws.root}/{target}") or ws.root, exist_ok=True)
+        ws.repo.git.write("mv", "--", sidecar_of(source), sidecar_of(target))
+    else:
+        ws.tree.unlink(sidecar_of(source))
+    write_in_tree(ws, sidecar_of(target), data)

@@ -1,0 +1,32 @@
+"""What runs after git changed the working tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from regen_vcs.engine.checkout import check_out, missing_line
+from regen_vcs.engine.sync import HOOK, SEQUENCER_HOOK
+from regen_vcs.engine.workspace import Workspace
+
+
+def after_git(name: str, args: list[str], cwd: str, environ: Mapping[str, str]) -> list[str]:
+    """Sync after a hook; the lines to tell the user (none where all is well)."""
+    if environ.get("REGEN_ACTIVE") or environ.get("_PRE_COMMIT_SKIP_POST_CHECKOUT"):
+        return []
+    ws = Workspace.open(cwd, environ)
+    try:
+        # While git replays commits, each step gets what the stores have and nothing is made.
+        trigger = SEQUENCER_HOOK if ws.repo.in_sequence() else HOOK
+        report = check_out(ws, trigger)
+    finally:
+        ws.close()
+    lines = list(report.outcome.plan.notices)
+    line = missing_line(report.outcome, report.made)
+    if line:
+        lines.append(line)
+    return lines + [_made_line(each) for each in report.made if each.verdict == "drifted"]
+
+
+def _made_line(made) -> str:
+    score = "" if made.score is None else f" (score {made.score:.3f})"
+    return f"{made.path}: regenerated, but not the accepted result{score}; see: regen-vcs status"

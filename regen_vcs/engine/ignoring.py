@@ -1,0 +1,44 @@
+"""Keeping media out of git: the managed block of `.git/info/exclude` follows the assets."""
+
+from __future__ import annotations
+
+import os
+
+from regen_vcs.engine.sync import Snapshot
+from regen_vcs.engine.workspace import Workspace
+from regen_vcs.git.ignore import ignore_patterns, write_exclude
+from regen_vcs.model.paths import parse_sequence
+
+
+def refresh_ignores(ws: Workspace, snapshot: Snapshot) -> list[str]:
+    """Rewrite the block where it changed; the assets whose names no pattern can express (a newline)."""
+    paths = [
+        path + "/" if is_directory(snapshot, path) else path
+        for path, desired in snapshot.assets.items()
+        if not (desired.facts.problem and desired.facts.problem[0] != "newer")
+    ]
+    # Assets whose sidecars are gone but which lie here still (the filter leaves them for the next sync).
+    paths += [path for path, row in ws.state.rows.items() if row.files and path not in snapshot.assets]
+    found = ignore_patterns(sorted(paths), exists=lambda folder: _names_in(ws.root, folder))
+    write_exclude(ws.repo, found.patterns)
+    return found.inexpressible
+
+
+def is_directory(snapshot: Snapshot, path: str) -> bool:
+    if parse_sequence(path):
+        return False
+    seen = snapshot.seen(path)
+    if seen.kind == "present":
+        return path not in seen.files
+    return snapshot.assets[path].facts.is_tree
+
+
+def _names_in(root: str, folder: str) -> list[str]:
+    """What lies in a folder: its own files, without what our own assets' sidecars are."""
+    try:
+        names = os.listdir(f"{root}/{folder}" if folder else root)
+    except OSError:
+        return []
+    return [name for name in names if not name.endswith(".regen.json")]
+
+

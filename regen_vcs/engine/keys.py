@@ -1,0 +1,179 @@
+"""From recipes to keys: what each input is, by bytes.
+
+An input that is an asset counts by its *accepted* hash, so no bytes are needed. A plain file counts as its blob
+in the index; the user's own verbs take what is on disk instead (its clean form), and keep it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from blake3 import blake3
+
+from regen_vcs.engine.desired import Desired
+from regen_vcs.engine.memory import Memo, State, is_racy, sig_of
+from regen_vcs.errors import InvalidError
+from regen_vcs.git import index
+from regen_vcs.git.repo import Repo
+from regen_vcs.model.key import compute_key
+from regen_vcs.model.paths import resolve_input, sidecar_of
+from regen_vcs.model.recipe import Recipe, parse_recipe
+
+
+class Inputs:
+    """Resolves inputs of many recipes with few calls of git.
+
+    roots: {name: absolute folder} for `@name/…` inputs (user configuration only).
+    from_disk: take plain files as they are on disk (the user's verbs), not as in the index.
+    """
+
+    def __init__(self, repo: Repo, state: State, memo: Memo, assets: dict[str, Desired], roots: dict[str, str],
+                 *, from_disk: bool = False):
+        self._repo, self._state, self._memo = repo, state, memo
+        self._assets, self._roots = assets, roots
+        self.from_disk = from_disk
+        self._oids: dict[str, str | None] = {}  # blob oid of each plain input, None: not there
+
+    def targets(self, desired: Desired) -> dict[str, str]:
+        """{input name: repo path or '@root/…'}; InvalidError for one that leaves the worktree."""
+        sidecar = sidecar_of(desired.path)
+        return {name: resolve_input(sidecar, value) for name, value in desired.facts.inputs.items()}
+
+    def preload(self, wanted: list[Desired]) -> None:
+        """One call of git for the plain inputs of all of these."""
+        paths = set()
+        for desired in wanted:
+            try:
+                paths.update(self.targets(desired).values())
+            except InvalidError:
+                continue  # said where the asset is looked at
+        self._load_oids([p for p in paths if p not in self._assets and not p.startswith("@") and p not in self._oids])
+        missing = [oid for oid in set(self._oids.values()) if oid and self._memo.get(f"b:{oid}") is None]
+        for oid, data in index.read_blobs(self._repo, missing).items():
+            self._memo.put(f"b:{oid}", blake3(data).hexdigest())
+
+    def _load_oids(self, paths: list[str]) -> None:
+        if not paths:
+            return
+        if self.from_disk:
+            self._load_disk_oids(paths)
+            return
+        entries = index.list_paths(self._repo, paths)
+        for path in paths:
+            self._oids[path] = entries[path].oid if path in entries else None
+
+    def _load_disk_oids(self, paths: list[str]) -> None:
+        sigs = {path: self._plain_sig(path) for path in paths}
+        unknown = []
+        for path, sig in sigs.items():
+            known = self._state.plain.get(path)
+            if sig is None:
+                self._oids[path] = None
+            elif known and known[0] == sig and not is_racy(sig, self._state.saved_at_ns):
+                self._oids[path] = known[1]
+            else:
+                unknown.append(path)
+        for path, oid in index.clean_oids(self._repo, unknown, write=True).items():
+            self._oids[path] = oid
+            self._state.plain[path] = [sigs[path], oid]
+
+    def _plain_sig(self, path: str) -> list[int] | None:
+        """Stat of a plain input; None where it is not a regular file or lies behind a symlink."""
+        current = self._repo.root
+        for part in path.split("/")[:-1]:
+            current = f"{current}/{part}"
+            if os.path.islink(current):
+                return None
+        try:
+            st = os.lstat(f"{self._repo.root}/{path}")
+        except OSError:
+            return None
+        return sig_of(st) if (st.st_mode & 0o170000) == 0o100000 else None
+
+    def edited(self, targets: list[str]) -> list[str]:
+        """Which of these plain inputs are on disk with other bytes than in the index, or not in it at all."""
+        plain = [path for path in targets if path not in self._assets and not path.startswith("@")]
+        if not plain:
+            return []
+        disk = Inputs(self._repo, self._state, self._memo, self._assets, self._roots, from_disk=True)
+        disk._load_oids(plain)
+        self._load_oids([path for path in plain if path not in self._oids])
+        return [path for path in plain if disk._oids[path] and disk._oids[path] != self._oids[path]]
+
+    def hash_of(self, target: str) -> str | None:
+        """BLAKE3 of an input's bytes; None while it is pending or not there."""
+        if target.startswith("@"):
+            return self._root_hash(target)
+        if target in self._assets:
+            return self._assets[target].facts.out_hash
+        oid = self._oids.get(target)
+        return self._memo.get(f"b:{oid}") if oid else None
+
+    def oid_of(self, target: str) -> str | None:
+        return self._oids.get(target)
+
+    def is_asset(self, target: str) -> bool:
+        return target in self._assets
+
+    def root_path(self, target: str) -> str | None:
+        """Absolute path of `@root/rest`; None where this machine does not map the root."""
+        name, _, rest = target[1:].partition("/")
+        folder = self._roots.get(name)
+        return os.path.join(folder, rest) if folder else None
+
+    def _root_hash(self, target: str) -> str | None:
+        path = self.root_path(target)
+        try:
+            sig = sig_of(os.stat(path)) if path else None
+        except OSError:
+            return None
+        if sig is None:
+            return None
+        name = f"r:{path}:{sig}"
+        known = self._memo.get(name)
+        if known is None:
+            known = _hash_file(path)
+            self._memo.put(name, known)
+        return known
+
+    def key_of(self, desired: Desired) -> str | None:
+        """The key of what is asked for; None while an input is pending or missing, or there is no generator."""
+        facts = desired.facts
+        if facts.generator is None or facts.problem:
+            return None
+        if facts.own_key:
+            return facts.own_key
+        hashes = {}
+        for name, target in self.targets(desired).items():
+            hashes[name] = self.hash_of(target)
+            if hashes[name] is None:
+                return None
+        joined = ",".join(f"{name}={hashes[name]}" for name in sorted(hashes))
+        memo_name = f"k:{desired.memo_name}:{blake3(joined.encode()).hexdigest()}"
+        key = self._memo.get(memo_name)
+        if key is None:
+            key = compute_key(self.recipe_of(desired), desired.path, hashes)
+            if desired.memo_name:
+                self._memo.put(memo_name, key)
+        return key
+
+    def recipe_of(self, desired: Desired) -> Recipe:
+        return read_recipe(self._repo.root, desired.path)
+
+
+def read_recipe(root: str, asset_path: str) -> Recipe:
+    """The sidecar's recipe, from disk; InvalidError where it is not one."""
+    sidecar = sidecar_of(asset_path)
+    try:
+        with open(f"{root}/{sidecar}", "rb") as file:
+            return parse_recipe(file.read((1 << 20) + 1), sidecar)
+    except FileNotFoundError:
+        raise InvalidError(f"{sidecar}: there is no such sidecar") from None
+
+
+def _hash_file(path: str) -> str:
+    hasher = blake3()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            hasher.update(chunk)
+    return hasher.hexdigest()

@@ -1,0 +1,172 @@
+"""What is remembered between commands: the memo (of one repository) and the state (of one worktree).
+
+The *memo* maps content to what was computed from it, so nothing is parsed or hashed twice. It is a cache: it
+can be deleted at any time. The *state* is what the last sync saw and put into this worktree. Losing it is safe
+too (everything is hashed again), but it is what tells our bytes from edited ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import namedtuple
+
+from regen_vcs.model.facts import Facts, facts_of
+from regen_vcs.platform.files import write_atomic
+
+# A file changed this recently could change again without its time stamp moving (kernel ticks are 1-10 ms).
+RACY_NS = 20_000_000
+_MEMO_LIMIT = 64 << 20
+
+
+def sig_of(st: os.stat_result) -> list[int]:
+    """[size, mtime_ns, ctime_ns, inode]: a list, as it stands in the state file."""
+    return [st.st_size, st.st_mtime_ns, st.st_ctime_ns, st.st_ino]
+
+
+def is_racy(sig: list[int], seen_at_ns: int) -> bool:
+    """Whether a file with this stat, recorded at `seen_at_ns`, may have changed since without showing it."""
+    return max(sig[1], sig[2]) + RACY_NS >= seen_at_ns
+
+
+class Memo:
+    """Append-only `name\\tJSON` lines in the git common dir; the last line for a name wins.
+
+    Names: `s:<blob oid of a sidecar>:<suffix of the asset>:<number of #>` → facts; `b:<blob oid>` → BLAKE3 of the blob;
+    `k:<sidecar name>:<hash of its input hashes>` → key; `d:<…>` → a generator's definition.
+    """
+
+    def __init__(self, folder: str):
+        self._path = os.path.join(folder, "memo-1")
+        self._lines: dict[bytes, bytes] | None = None
+        self._fresh: dict[str, object] = {}
+
+    def get(self, name: str) -> object:
+        if name in self._fresh:
+            return self._fresh[name]
+        raw = self._loaded().get(name.encode())
+        if raw is None:
+            return None
+        try:
+            return json.loads(raw)
+        except ValueError:
+            return None  # a line torn by a crash
+
+    def put(self, name: str, value: object) -> None:
+        self._fresh[name] = value
+
+    def facts(self, data: bytes, oid: str, asset_path: str) -> tuple[str, Facts]:
+        """The memo's name for this sidecar text and its facts, parsed at most once in the repository's life.
+
+        oid: the text's blob id. The asset's name counts too: its suffix is part of the key.
+        """
+        name = f"s:{oid}:{os.path.splitext(asset_path)[1].lower()}:{asset_path.count('#')}"
+        known = self.get(name)
+        if isinstance(known, list) and len(known) == len(Facts._fields):
+            return name, Facts(*known)
+        facts = facts_of(data, asset_path)
+        if not facts.problem:  # a problem names its file: it is not a property of the bytes alone
+            self.put(name, facts)
+        return name, facts
+
+    def save(self) -> None:
+        """Append what is new. A torn or interleaved line is skipped by the next reader."""
+        if not self._fresh:
+            return
+        lines = "".join(f"{name}\t{json.dumps(value, separators=(',', ':'))}\n" for name, value in self._fresh.items())
+        os.makedirs(os.path.dirname(self._path), exist_ok=True)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        if len(self._loaded()) and os.path.getsize(self._path) > _MEMO_LIMIT:
+            flags |= os.O_TRUNC
+        fd = os.open(self._path, flags, 0o644)
+        try:
+            os.write(fd, ("\n" + lines).encode("utf-8", "surrogateescape"))
+        finally:
+            os.close(fd)
+        if self._lines is not None:
+            self._lines.update(
+                (name.encode(), json.dumps(value).encode()) for name, value in self._fresh.items()
+            )
+        self._fresh = {}
+
+    def _loaded(self) -> dict[bytes, bytes]:
+        if self._lines is None:
+            try:
+                with open(self._path, "rb") as file:
+                    pairs = (line.split(b"\t", 1) for line in file.read().split(b"\n"))
+                    self._lines = {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
+            except FileNotFoundError:
+                self._lines = {}
+        return self._lines
+
+
+_ROW_FIELDS = (
+    "side_sig",  # stat of the sidecar when its facts were taken, or None
+    "memo_name",  # of those facts
+    "facts",
+    "disk_hash",  # bytes we put at, or last saw at, the asset's path; None: nothing
+    "files",  # {path: [hash, [size, mtime_ns, ctime_ns, inode]]} of those bytes
+    "accepted",  # output.hash as of the last sync that dealt with this asset
+    "stand_in",  # "" | "proposed" | "drifted": disk_hash is a take nobody has accepted
+    "untracked",  # the sidecar is not in the index, but one of our own commands wrote it
+)
+
+
+class Row(namedtuple("_Row", _ROW_FIELDS)):
+    """One asset's memory in a worktree."""
+
+    __slots__ = ()
+
+
+EMPTY_ROW = Row(None, None, None, None, {}, None, "", False)
+
+
+class State:
+    """`<git-path regen>/state.json`: rows by asset path; read whole, written whole by rename."""
+
+    VERSION = 1
+
+    def __init__(self, folder: str, *, load: bool = True):
+        self.folder = folder
+        self._path = os.path.join(folder, "state.json")
+        self.rows: dict[str, Row] = {}
+        self.failed: dict[str, dict] = {}  # {asset: {"key", "reason", "log", "at"}} of the last run that failed
+        self.plain: dict[str, list] = {}  # {path of a plain input: [stat, blob oid of its clean form]}
+        self.exists = False
+        self.saved_at_ns = 0
+        self._loaded_text = b""
+        if load:
+            self._load()
+        elif os.path.exists(self._path):
+            self.saved_at_ns = os.stat(self._path).st_mtime_ns
+
+    def _load(self) -> None:
+        try:
+            with open(self._path, "rb") as file:
+                self._loaded_text = file.read()
+                self.saved_at_ns = os.fstat(file.fileno()).st_mtime_ns
+            document = json.loads(self._loaded_text)
+            if document["version"] != self.VERSION:
+                return
+            rows = {}
+            for path, row in document["rows"].items():
+                facts = Facts(*row[2]) if row[2] else None
+                rows[path] = Row(row[0], row[1], facts, row[3], row[4], row[5], row[6], row[7])
+            self.rows, self.failed, self.plain = rows, document["failed"], document["plain"]
+            self.exists = True
+        except (FileNotFoundError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+            self.rows, self.failed, self.plain = {}, {}, {}
+
+    def save(self) -> None:
+        document = {"version": self.VERSION, "rows": self.rows, "failed": self.failed, "plain": self.plain}
+        text = json.dumps(document, separators=(",", ":"), ensure_ascii=True).encode()
+        os.makedirs(self.folder, exist_ok=True)
+        if text != self._loaded_text or not self.exists:
+            write_atomic(self._path, text)
+            self._loaded_text, self.exists = text, True
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no row could be racy against this file's own time stamp."""
+        return self.saved_at_ns + RACY_NS < time.time_ns()

@@ -1,0 +1,70 @@
+"""Whether accepted bytes that no local store has can be brought back, how, and in what time."""
+
+from __future__ import annotations
+
+from regen_vcs.engine.desired import Desired
+from regen_vcs.engine.planner import Bring
+from regen_vcs.engine.trust import untrusted_reason
+from regen_vcs.errors import InvalidError, RegenError
+
+# Seconds for a built-in per megapixel or per minute of sound: rough, and only until a take says better.
+_SECONDS_PER_MB = 0.25
+_BUILT_IN_FLOOR = 0.3
+
+
+def prospects_of(snapshot, nowhere: list[Desired]) -> dict[str, Bring]:
+    """A Bring for each of these: "regenerate" with an estimate, or None with the reason."""
+    snapshot.inputs.preload(nowhere)
+    return {desired.path: _prospect(snapshot, desired) for desired in nowhere}
+
+
+def _prospect(snapshot, desired: Desired) -> Bring:
+    facts = desired.facts
+    if facts.is_source:
+        return Bring(None, "a source asset, and its bytes are in no store here", None, [])
+    try:
+        reason = _refusal(snapshot, desired)
+        targets = list(snapshot.inputs.targets(desired).values())
+    except RegenError as error:
+        return Bring(None, error.what, None, [])
+    if reason:
+        return Bring(None, reason, None, [])
+    upstream = [each for each in targets if snapshot.inputs.is_asset(each)]
+    return Bring("regenerate", None, estimate_seconds(snapshot, desired), upstream)
+
+
+def _refusal(snapshot, desired: Desired) -> str | None:
+    """Why this recipe must not be run to get its accepted bytes back; None where it may."""
+    facts = desired.facts
+    if snapshot.inputs.key_of(desired) != facts.out_key:
+        return "stale: its accepted bytes cannot be made again from the recipe as it is now"
+    if ":" not in facts.generator:
+        return None
+    try:
+        current = snapshot.definitions.current(facts.generator)
+    except InvalidError as error:
+        return f"definition: {error.what}"
+    if current != facts.definition:
+        return f"definition: {facts.generator} is defined differently here than when it was made"
+    if snapshot.definitions.table(facts.generator).get("paid"):
+        return "paid: not run by a checkout; run: regen-vcs regenerate"
+    return untrusted_reason(snapshot, desired)
+
+
+def estimate_seconds(snapshot, desired: Desired) -> float | None:
+    """From earlier takes of the same key; for exact built-ins from the size; else None: unknown."""
+    facts = desired.facts
+    times = [take["seconds"] for take in snapshot.ws.results.takes(facts.out_key or "") if _is_number(take.get("seconds"))]
+    if times:
+        return sorted(times)[len(times) // 2]
+    if ":" in facts.generator:
+        return None
+    from regen_vcs.generators.registry import is_exact_built_in
+
+    if not is_exact_built_in(facts.generator):
+        return None
+    return _BUILT_IN_FLOOR + facts.out_size / 1e6 * _SECONDS_PER_MB
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0

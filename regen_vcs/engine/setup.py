@@ -1,0 +1,129 @@
+"""Setting a repository up, and taking that back without a trace."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import namedtuple
+from collections.abc import Mapping
+
+from regen_vcs.engine.ignoring import refresh_ignores
+from regen_vcs.engine.sync import look
+from regen_vcs.engine.trust import trust_store
+from regen_vcs.engine.workspace import PROJECT_FILE, Workspace
+from regen_vcs.errors import RegenError
+from regen_vcs.git import attributes, ignore, index, install
+from regen_vcs.git import config as git_config
+from regen_vcs.git.run import Git
+from regen_vcs.stores.results import Repos
+
+_FIRST_PROJECT_FILE = """\
+# regen.toml says what could run in this repository and the defaults of `regen-vcs generate`.
+# Nothing here runs before its user has said `regen-vcs trust`. See docs/configuration.md.
+#
+# [generators.upscale]              # used as: --generator command:upscale
+# uses = "command"
+# argv = ["python3", "{code}/upscale.py", "{inputs.image}", "{output}", "--scale", "{params.scale}"]
+# code = ["tools/upscale.py"]
+
+[checkout]
+missing = "regenerate"              # or "fetch", or "leave"
+wait = "30s"                        # the longest regeneration that a checkout waits for
+"""
+
+# actions: what was done, one line each; warnings: what the user should know; snippets: (file, line) to add by hand
+SetUp = namedtuple("SetUp", ("actions", "warnings", "snippets"))
+
+
+def launcher() -> list[str]:
+    """The argv that starts this very installation, isolated from the directory it runs in."""
+    return [sys.executable, "-I", "-m", "regen_vcs"]
+
+
+def init(ws: Workspace) -> SetUp:
+    """Attributes, regen.toml, drivers, hooks, ignores, registry. Safe to repeat; says only what it changed."""
+    actions, warnings = [], []
+    if attributes.write_attributes(ws.repo, attributes.in_place_patterns(ws.repo)):
+        actions.append("wrote .gitattributes: sidecars merge and diff as recipes")
+    if not os.path.lexists(f"{ws.root}/{PROJECT_FILE}"):
+        with open(f"{ws.root}/{PROJECT_FILE}", "x", encoding="utf-8") as file:
+            file.write(_FIRST_PROJECT_FILE)
+        actions.append(f"wrote {PROJECT_FILE}: generators and defaults go there")
+    os.makedirs(ws.repo.state_dir, exist_ok=True)
+    Repos(os.path.join(ws.settings.get("keepDir"), "v1")).register(ws.uuid, ws.repo.common_dir)
+    installed = install.install_hooks(ws.repo, launcher())
+    in_place = install.hooks_in_place(ws.repo)
+    install.set_drivers(
+        ws.repo, launcher(), hooks_in_place=in_place, in_place=bool(attributes.in_place_patterns(ws.repo))
+    )
+    if installed.written:
+        actions.append(f"installed hooks in {_shorten(ws, installed.place.folder)}")
+    for name in installed.chained:
+        warnings.append(f"{name}: another program's hook was there; it runs first, as before")
+    for name, why in installed.refused.items():
+        warnings.append(f"hook {name} was left alone: {why}")
+    if installed.place.kind == "manual":
+        warnings.append(f"{installed.place.reason}: the filter does the hooks' work; removals wait for the next sync")
+    snapshot = look(ws)
+    for path in refresh_ignores(ws, snapshot):
+        warnings.append(f"{path!r}: git cannot be told to ignore a name with a line break; do not add it")
+    warnings += attribute_warnings(ws)
+    return SetUp(actions, warnings, installed.snippets)
+
+
+def attribute_warnings(ws: Workspace) -> list[str]:
+    """Attributes that another rule gives to sidecars, against what we wrote."""
+    problems = attributes.attribute_problems(ws.repo, "x.regen.json")
+    return [f"attribute {name} of sidecars is {found!r}, not {wanted!r}: another line of .gitattributes says so"
+            for name, (found, wanted) in problems.items()]
+
+
+def install_global(cwd: str, environ: Mapping[str, str]) -> list[str]:
+    """Drivers for every repository of this user: a fresh clone's media come by the filter."""
+    install.set_drivers(Git(cwd, environ), launcher())
+    return ["set the filter, merge and diff drivers in your global git config"]
+
+
+def uninstall_global(cwd: str, environ: Mapping[str, str]) -> list[str]:
+    install.unset_drivers(Git(cwd, environ))
+    return ["removed the drivers from your global git config"]
+
+
+def uninstall(ws: Workspace) -> SetUp:
+    """Every file as it was before `init`. The stores, the sidecars and regen.toml stay: they are yours."""
+    removed = install.uninstall_hooks(ws.repo)
+    install.unset_drivers(ws.repo)
+    attributes.drop_attributes(ws.repo)
+    attributes.drop_ignores(ws.repo)
+    ignore.drop_exclude(ws.repo)
+    actions = ["removed hooks, drivers, attributes and ignore blocks"]
+    actions += [f"put {name} back as it was" for name in removed.restored]
+    warnings = [f"{path} was left alone: {why}" for path, why in removed.left.items()]
+    warnings += _forget_project_file(ws)
+    try:
+        trust_store(look(ws, paths=set())).revoke()
+    except RegenError:
+        pass
+    git_config.unset_local(ws.repo, "regen.uuid")
+    return SetUp(actions, warnings, [])
+
+
+def _forget_project_file(ws: Workspace) -> list[str]:
+    """regen.toml goes only if it is still the one `init` wrote and git does not have it."""
+    if ws.project_bytes() != _FIRST_PROJECT_FILE.encode():
+        return []
+    if not index.tracked(ws.repo, [PROJECT_FILE]):
+        ws.tree.unlink(PROJECT_FILE)
+    return []
+
+
+def track(ws: Workspace, pattern: str) -> bool:
+    return attributes.track_pattern(ws.repo, pattern)
+
+
+def untrack(ws: Workspace, pattern: str) -> bool:
+    return attributes.untrack_pattern(ws.repo, pattern)
+
+
+def _shorten(ws: Workspace, path: str) -> str:
+    return os.path.relpath(path, ws.root) if path.startswith(ws.root + "/") else path

@@ -1,0 +1,154 @@
+"""The state of every asset (DESIGN, section 11): one state an asset, the first that holds.
+
+invalid, running, queued, skipped, failed, modified, proposed, drifted, pending, missing, stale, ok;
+and beside the recipes: orphan (an asset whose sidecar is gone) and unmanaged (media without one).
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+from regen_vcs.engine.desired import Desired
+from regen_vcs.engine.memory import EMPTY_ROW, Row
+from regen_vcs.engine.planner import Observed, is_edited
+from regen_vcs.engine.sync import Snapshot, WorktreeLock, has_all, look, remember, store_files
+from regen_vcs.engine.workspace import Workspace
+from regen_vcs.errors import InvalidError, RegenError
+
+Status = namedtuple("Status", ("path", "state", "reason", "generator", "key", "output", "on_disk", "size"))
+Survey = namedtuple("Survey", ("statuses", "snapshot"))
+
+
+def survey(ws: Workspace) -> Survey:
+    """Every asset's state, in order of path. Edited assets found on the way are brought into keep."""
+    snapshot = look(ws)
+    inputs = snapshot.inputs
+    with_inputs = [each for each in snapshot.assets.values() if each.facts.inputs]
+    if with_inputs:
+        inputs.preload(with_inputs)
+    statuses = [_status(snapshot, each) for each in snapshot.assets.values()]
+    rows = ws.state.rows
+    for path in rows.keys() - snapshot.assets.keys():
+        seen = snapshot.seen(path)
+        if seen.kind == "present" and rows[path].disk_hash:
+            reason = "its sidecar is gone; regen-vcs sync takes the asset away too"
+            statuses.append(Status(path, "orphan", reason, None, None, None, seen.hash, _size(seen)))
+    _keep_edited(ws, snapshot, statuses)
+    statuses.sort(key=lambda each: each.path)
+    return Survey(statuses, snapshot)
+
+
+def _keep_edited(ws: Workspace, snapshot: Snapshot, statuses: list[Status]) -> None:
+    """Store what is edited, and remember the look, if nobody else is at work here."""
+    fresh = False
+    for status in statuses:
+        seen = snapshot.seen(status.path)
+        if seen.kind == "present" and seen.files is not ws.state.rows.get(status.path, EMPTY_ROW).files:
+            fresh = True
+            if status.state == "modified" and not seen.stored:
+                try:
+                    store_files(ws, status.path, seen)
+                except (RegenError, OSError):
+                    continue
+    if fresh or any(
+        each.side_sig != ws.state.rows.get(path, EMPTY_ROW).side_sig for path, each in snapshot.assets.items()
+    ):
+        _remember_quietly(ws, snapshot)
+
+
+def _remember_quietly(ws: Workspace, snapshot: Snapshot) -> None:
+    try:
+        lock = WorktreeLock(ws)
+        if not lock.try_acquire():
+            return
+    except OSError:
+        return  # a read-only repository can still be looked at
+    try:
+        # Bytes of another recipe still lying here keep their meaning: only sync decides about them.
+        undecided = {p for p, d in snapshot.assets.items() if snapshot.seen(p).hash != d.facts.out_hash}
+        if lock.unchanged_since(ws.state):
+            remember(snapshot, undecided)
+    except OSError:
+        return
+    finally:
+        lock.release()
+
+
+def _status(snapshot: Snapshot, desired: Desired) -> Status:
+    facts = desired.facts
+    seen = snapshot.seen(desired.path)
+    row = snapshot.ws.state.rows.get(desired.path, EMPTY_ROW)
+    state, reason, key = _state(snapshot, desired, row, seen)
+    on_disk = seen.hash if seen.kind == "present" else None
+    return Status(desired.path, state, reason, facts.generator, key, facts.out_hash, on_disk, facts.out_size)
+
+
+def _state(snapshot: Snapshot, desired: Desired, row: Row, seen: Observed) -> tuple[str, str | None, str | None]:
+    facts = desired.facts
+    if facts.problem:
+        return "invalid", facts.problem[1], None
+    if desired.unmerged:
+        return "invalid", "its sidecar has a merge conflict; its asset is left as it is", None
+    if desired.side_sig is None:
+        if desired.skip:
+            return "skipped", "outside the sparse checkout", None
+        return "invalid", "its sidecar is deleted but still in git's index (git restore, or git rm)", None
+    try:
+        key = snapshot.inputs.key_of(desired)
+        stale = _staleness(snapshot, desired, key)
+    except InvalidError as error:
+        return "invalid", error.what, None
+    failure = snapshot.ws.state.failed.get(desired.path)
+    if failure and failure["key"] == key:
+        return "failed", failure["reason"], key
+    return (*_byte_state(desired, row, seen, stale), key)
+
+
+def _byte_state(desired: Desired, row: Row, seen: Observed, stale: str | None) -> tuple[str, str | None]:
+    wanted = desired.facts.out_hash
+    if seen.kind == "foreign":
+        return "modified", "something that is not a regular file is in its place"
+    differs = seen.kind == "present" and seen.hash != wanted
+    if differs and row.stand_in in ("proposed", "drifted") and seen.hash == row.disk_hash:
+        return row.stand_in, _STAND_IN[row.stand_in]
+    if wanted is None:
+        return "pending", "never made: regen-vcs regenerate"
+    if differs and row.stand_in == "equal" and seen.hash == row.disk_hash:
+        return ("stale", stale) if stale else ("ok", "same content, other bytes than the accepted ones")
+    if differs and (is_edited(row, seen) or row.accepted == wanted):
+        return "modified", "its bytes are not the accepted ones"
+    if seen.kind == "absent" or differs:
+        return "missing", stale
+    return ("stale", stale) if stale else ("ok", None)
+
+
+_STAND_IN = {
+    "proposed": "made, but nobody has accepted it: regen-vcs accept",
+    "drifted": "regenerated with another result: regen-vcs show, regen-vcs accept",
+}
+
+
+def _staleness(snapshot: Snapshot, desired: Desired, key: str | None) -> str | None:
+    """Why the accepted output is not what the recipe would make now; None where it is."""
+    facts = desired.facts
+    if facts.generator is None or facts.out_hash is None:
+        return None
+    if key is None:
+        return "an input is pending or missing"
+    if key != facts.out_key:
+        return "the recipe or an input has changed since it was made"
+    if facts.inputs:
+        edited = snapshot.inputs.edited(list(snapshot.inputs.targets(desired).values()))
+        if edited:
+            return f"input edited: {', '.join(edited)}"
+    if facts.definition is not None and not snapshot.definitions.is_current(facts.generator, facts.definition):
+        return f"the definition of {facts.generator} has changed"
+    return None
+
+
+def _size(seen: Observed) -> int:
+    return sum(found[1][0] for found in seen.files.values())
+
+
+def in_store(ws: Workspace, desired: Desired) -> bool:
+    return desired.facts.out_hash is not None and has_all(ws.stores, desired.facts.out_hash, desired.facts.is_tree)

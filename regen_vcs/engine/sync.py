@@ -1,0 +1,432 @@
+"""Sync: make the working tree's assets match its sidecars. The one operation behind every hook and the filter.
+
+Look (desired, observed) → plan (pure) → execute, under the worktree's lock. A newcomer that finds the lock taken
+bumps a generation number, and the holder plans again before it lets go; so nobody's change is missed, and hooks
+need not wait. Any process may die at any instant: the state file is written last, and what it does not know
+is hashed again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import namedtuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from regen_vcs.engine.desired import Desired, DesiredTree, read_desired
+from regen_vcs.engine.keys import Inputs
+from regen_vcs.engine.memory import EMPTY_ROW, Row, State, sig_of
+from regen_vcs.engine.observe import manifest_of, member_path, observe
+from regen_vcs.engine.planner import ABSENT, Bring, Observed, Policy, is_edited, plan_sync
+from regen_vcs.engine.workspace import Workspace
+from regen_vcs.errors import RegenError
+from regen_vcs.git.index import write_listing
+from regen_vcs.model.manifest import parse_manifest
+from regen_vcs.model.plan import FETCH, MATERIALISE, QUEUE, REFUSE, REGENERATE, REMOVE, RESCUE, Plan, Step
+from regen_vcs.platform.files import FileLock, StatSig
+
+if TYPE_CHECKING:
+    from regen_vcs.engine.definitions import Definitions
+
+# Hooks and the filter leave the work to the holder after this; the user's verbs wait for ever (with progress).
+_HOOK_PATIENCE = 2.0
+
+Trigger = namedtuple("Trigger", ("name", "removes", "generates", "by_hand", "patient"))
+HOOK = Trigger("hook", True, True, False, False)
+SEQUENCER_HOOK = Trigger("hook", True, False, False, False)
+FILTER = Trigger("filter", False, False, False, False)
+BY_HAND = Trigger("sync", True, True, True, True)
+# Verbs that only look: what they find modified is kept, nothing is moved.
+LOOK = Trigger("look", False, False, False, False)
+
+Outcome = namedtuple("Outcome", ("plan", "done", "failed"))  # failed: {path: RegenError}
+
+
+class Snapshot:
+    """One look at the worktree: what should be, what is, what is known of keys and stores."""
+
+    def __init__(self, ws: Workspace, tree: DesiredTree, observed: dict[str, Observed]):
+        self.ws = ws
+        self.assets = tree.assets
+        self.listing, self.settled = tree.listing, tree.settled
+        self.observed = observed
+        self.inputs = Inputs(ws.repo, ws.state, ws.memo, tree.assets, ws.settings.roots())
+
+        self._definitions = None
+
+    def seen(self, path: str) -> Observed:
+        return self.observed.get(path, ABSENT)
+
+    @property
+    def definitions(self) -> Definitions:
+        """What regen.toml defines, parsed only where a recipe needs it."""
+        if self._definitions is None:
+            from regen_vcs.engine.definitions import Definitions
+
+            self._definitions = Definitions(self.ws)
+        return self._definitions
+
+
+def look(ws: Workspace, *, paths: set[str] | None = None, also: set[str] = frozenset()) -> Snapshot:
+    """Read sidecars and disk. `paths` limits the look at the disk to these assets (the filter's notes)."""
+    state = ws.state
+    tree = read_desired(ws.repo, state, ws.memo, also=also)
+    observed = {}
+    rows, seen_at = state.rows, state.saved_at_ns
+    for path in tree.assets.keys() | rows.keys():
+        if paths is None or path in paths:
+            observed[path] = observe(ws.root, path, rows.get(path, EMPTY_ROW), seen_at, ws.stores)
+    return Snapshot(ws, tree, observed)
+
+
+def sync(
+    ws: Workspace,
+    trigger: Trigger = BY_HAND,
+    *,
+    paths: set[str] | None = None,
+    dry_run: bool = False,
+    progress: Callable[[Step, int, int], None] | None = None,
+    waiting: Callable[[], None] | None = None,
+) -> Outcome:
+    """Plan, and execute what the stores can give, until no newcomer has asked for more. `paths`: only these assets.
+
+    Regenerations are left in the outcome's plan: they run without the lock (engine/checkout.py).
+
+    Raises RegenError only where nothing could be done at all; what fails for one asset is in the outcome.
+    """
+    if dry_run:
+        return Outcome(_plan(look(ws, paths=paths), trigger, paths), [], {})
+    lock = WorktreeLock(ws)
+    lock.announce()
+    if not lock.acquire(trigger.patient, waiting):
+        return Outcome(Plan([], notices=["another regen-vcs is at work in this worktree and will do this too"]), [], {})
+    try:
+        while True:
+            generation = lock.generation()
+            ws.reload_state()
+            outcome = _sync_once(ws, trigger, paths, progress)
+            if lock.generation() == generation:
+                return outcome
+    finally:
+        lock.release()
+
+
+class WorktreeLock:
+    """One executor per worktree, and the number by which a newcomer tells it to look again."""
+
+    def __init__(self, ws: Workspace):
+        self._folder = ws.repo.state_dir
+        os.makedirs(self._folder, exist_ok=True)
+        self._lock = FileLock(os.path.join(self._folder, "lock"))
+        self._counter = os.path.join(self._folder, "generation")
+
+    def announce(self) -> None:
+        """Bump the generation: an append is atomic, and the file's size is the number."""
+        fd = os.open(self._counter, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(fd, b".")
+        finally:
+            os.close(fd)
+
+    def generation(self) -> int:
+        return os.stat(self._counter).st_size
+
+    def try_acquire(self) -> bool:
+        return self._lock.acquire(timeout=0)
+
+    def unchanged_since(self, state: State) -> bool:
+        """Whether no other process has written the state since it was read here."""
+        return State(self._folder, load=False).saved_at_ns == state.saved_at_ns
+
+    def acquire(self, patient: bool, waiting: Callable[[], None] | None = None) -> bool:
+        if self._lock.acquire(timeout=0.05):
+            return True
+        if waiting:
+            waiting()
+        return self._lock.acquire(timeout=None if patient else _HOOK_PATIENCE)
+
+    def release(self) -> None:
+        if self.generation() > 1 << 16:
+            os.truncate(self._counter, 0)  # nobody but the holder ever shrinks it
+        self._lock.release()
+
+    def __enter__(self) -> WorktreeLock:
+        self.announce()
+        self.acquire(patient=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def _sync_once(
+    ws: Workspace, trigger: Trigger, paths: set[str] | None, progress: Callable[[Step, int, int], None] | None
+) -> Outcome:
+    snapshot = look(ws, paths=paths, also=paths or frozenset())
+    plan = _plan(snapshot, trigger, paths)
+    outcome = Executor(snapshot, progress).execute(plan)
+    if paths is None:
+        write_listing(ws.repo, snapshot.listing, settled=snapshot.settled and not outcome.plan.notices)
+    return outcome
+
+
+def _plan(snapshot: Snapshot, trigger: Trigger, paths: set[str] | None) -> Plan:
+    ws = snapshot.ws
+    assets = snapshot.assets if paths is None else {p: d for p, d in snapshot.assets.items() if p in paths}
+    needy = [each for each in assets.values() if _needs_bytes(each, snapshot.seen(each.path))]
+    bring = find_sources(snapshot, needy)
+    rows = ws.state.rows if paths is None else {p: r for p, r in ws.state.rows.items() if p in paths}
+    missing_policy = ws.settings.get("checkout.missing") if any(b.source == "regenerate" for b in bring.values()) else ""
+    wait = None
+    if missing_policy and trigger.name == "hook":
+        wait = ws.settings.get("checkout.wait")
+    policy = Policy(
+        removes=trigger.removes,
+        generates=trigger.generates and (trigger.by_hand or missing_policy == "regenerate"),
+        wait=wait,
+        by_hand=trigger.by_hand,
+        wanted=lambda path: True,
+    )
+    return plan_sync(assets, rows, snapshot.observed, bring, policy, remembers=ws.state.exists)
+
+
+def _needs_bytes(desired: Desired, seen: Observed) -> bool:
+    facts = desired.facts
+    if desired.unmerged or facts.problem or desired.side_sig is None or facts.out_hash is None:
+        return False
+    return seen.hash != facts.out_hash
+
+
+def find_sources(snapshot: Snapshot, needy: list[Desired]) -> dict[str, Bring]:
+    """Where the accepted bytes of each of these can come from."""
+    stores = snapshot.ws.stores
+    bring: dict[str, Bring] = {}
+    nowhere: list[Desired] = []
+    for desired in needy:
+        if has_all(stores, desired.facts.out_hash, desired.facts.is_tree):
+            bring[desired.path] = Bring("store", None, None, [])
+        else:
+            nowhere.append(desired)
+    if nowhere:
+        from regen_vcs.engine.prospects import prospects_of  # generators' tables and trust: not on the warm path
+
+        bring.update(prospects_of(snapshot, nowhere))
+    return bring
+
+
+def has_all(stores, whole_hash: str, is_tree: bool) -> bool:
+    """Whether the local stores hold an object, and for a manifest all its members too."""
+    if not stores.has(whole_hash):
+        return False
+    if not is_tree:
+        return True
+    try:
+        members = parse_manifest(stores.read_bytes(whole_hash))
+    except (RegenError, OSError):
+        return False
+    return all(stores.has(member.hash) for member in members)
+
+
+class Executor:
+    """Spends a plan. What fails for one asset is noted and does not stop the others."""
+
+    def __init__(self, snapshot: Snapshot, progress: Callable[[Step, int, int], None] | None = None):
+        self._snapshot = snapshot
+        self._ws = snapshot.ws
+        self._progress = progress
+        self._done: list[Step] = []
+        self._failed: dict[str, RegenError] = {}
+        self._spared = False
+
+    def execute(self, plan: Plan) -> Outcome:
+        acts = {
+            REMOVE: self._remove,
+            RESCUE: self._rescue,
+            MATERIALISE: self._materialise,
+            FETCH: self._fetch,
+        }
+        try:
+            self._keep_edited()
+            for number, step in enumerate(plan.steps):
+                act = acts.get(step.action)
+                if act is None:
+                    continue
+                if self._progress:
+                    self._progress(step, number, len(plan.steps))
+                try:
+                    if step.path in self._failed and step.action != REMOVE:
+                        continue
+                    act(step)
+                    self._done.append(step)
+                except RegenError as error:
+                    self._failed[step.path] = error
+                except OSError as error:
+                    self._failed[step.path] = RegenError(f"{step.path}: {error.strerror or error}")
+        finally:
+            if self._spared:
+                spare = self._ws.spare
+                spare.evict(spare.limit_bytes, self._ws.stores.has, self._ws.stores.ingest_file)
+            self._remember(plan)
+        return Outcome(plan, self._done, self._failed)
+
+    # -- looking after edited bytes ------------------------------------------------------------------------------
+
+    def _keep_edited(self) -> None:
+        """Every sync that runs anyway stores edited assets, so that git's destructive commands cost little."""
+        for path, seen in self._snapshot.observed.items():
+            row = self._ws.state.rows.get(path, EMPTY_ROW)
+            if seen.kind == "present" and not seen.stored and is_edited(row, seen):
+                try:
+                    store_files(self._ws, path, seen)
+                except (RegenError, OSError):
+                    continue  # said again, and refused, by whatever step would replace them
+
+    def _rescue(self, step: Step) -> None:
+        seen = self._snapshot.seen(step.path)
+        store_files(self._ws, step.path, seen)
+        size = sum(found[1][0] for found in seen.files.values())
+        self._ws.rescued.add(self._ws.uuid, self._ws.root, step.path, seen.hash, size, step.reason)
+
+    # -- steps ---------------------------------------------------------------------------------------------------
+
+    def _remove(self, step: Step) -> None:
+        seen = self._snapshot.seen(step.path)
+        for path, found in list(seen.files.items()):
+            self._displace(path, found)
+        folders = {path.rpartition("/")[0] for path in seen.files}
+        for folder in sorted(folders, key=len, reverse=True):
+            if folder:
+                self._ws.tree.remove_empty_dirs(folder)
+        self._set_observed(step.path, ABSENT)
+
+    def _materialise(self, step: Step) -> None:
+        desired = self._snapshot.assets[step.path]
+        self._check_sidecar(desired)
+        self.bring_in(step.path, step.hash, desired.facts.is_tree)
+
+    def bring_in(self, path: str, whole_hash: str, is_tree: bool) -> None:
+        """Put the bytes of `whole_hash` at the asset's path, in place of what was observed there."""
+        wanted = self._wanted_files(path, whole_hash, is_tree)
+        seen = self._snapshot.seen(path)
+        files: dict[str, list] = {}
+        for each, found in seen.files.items():
+            if wanted.get(each) == found[0]:
+                files[each] = found
+            else:
+                self._displace(each, found)
+        for each, file_hash in wanted.items():
+            if each not in files:
+                files[each] = [file_hash, self._place(each, file_hash)]
+        self._set_observed(path, Observed("present", whole_hash, files, True))
+
+    def _wanted_files(self, path: str, whole_hash: str, is_tree: bool) -> dict[str, str]:
+        if not is_tree:
+            return {path: whole_hash}
+        members = parse_manifest(self._ws.stores.read_bytes(whole_hash))
+        return {member_path(path, member.name): member.hash for member in members}
+
+    def _place(self, path: str, file_hash: str) -> list[int]:
+        from_spare = self._ws.spare.take(file_hash, self._ws.tree, path)
+        if from_spare is not None:
+            return list(from_spare)
+        source = self._ws.stores.find(file_hash)
+        if source is None:
+            raise RegenError(f"{path}: its bytes left the store while they were being brought")
+        return list(self._ws.stores.place(file_hash, self._ws.tree, path, link=self._ws.link))
+
+    def _displace(self, path: str, found: list) -> None:
+        """Take a file out of the way: into the spare pool, else away. Its bytes are in a store *now*, or go there."""
+        file_hash, sig = found
+        if not self._ws.stores.has(file_hash):
+            self._ws.stores.ingest_file(f"{self._ws.root}/{path}", expect=file_hash)
+        st = self._ws.tree.stat(path)
+        if st is None:
+            return
+        if sig_of(st) != sig:
+            raise RegenError(f"{path}: changed while regen-vcs was at work; it was left alone", "run: regen-vcs sync")
+        self._spared = True
+        if not self._ws.spare.put(self._ws.tree, path, file_hash, StatSig(*sig)):
+            self._ws.tree.unlink(path)
+
+    def _fetch(self, step: Step) -> None:
+        raise RegenError(f"{step.path}: no remote is configured")
+
+    def _check_sidecar(self, desired: Desired) -> None:
+        """The sidecar is still the one this step was planned for."""
+        try:
+            current = sig_of(os.lstat(f"{self._ws.root}/{desired.path}.regen.json"))
+        except OSError:
+            current = None
+        if current != desired.side_sig:
+            raise RegenError(f"{desired.path}: its sidecar changed meanwhile", "run: regen-vcs sync")
+
+    def _set_observed(self, path: str, seen: Observed) -> None:
+        self._snapshot.observed[path] = seen
+
+    # -- remembering ---------------------------------------------------------------------------------------------
+
+    def _remember(self, plan: Plan) -> None:
+        undecided = {step.path for step in plan.of(REFUSE, QUEUE, REGENERATE)} | self._failed.keys()
+        remember(self._snapshot, undecided)
+
+
+def remember(snapshot: Snapshot, undecided: set[str] = frozenset()) -> None:
+    """Write down what is on disk now. `undecided`: assets whose accepted bytes could not be brought."""
+    ws = snapshot.ws
+    rows = dict(ws.state.rows)
+    for path, desired in snapshot.assets.items():
+        if path in snapshot.observed and not desired.unmerged:
+            old = rows.get(path, EMPTY_ROW)
+            rows[path] = _row_for(desired, old, snapshot.seen(path), path in undecided)
+    for path in list(rows):
+        if path not in snapshot.assets and path in snapshot.observed:
+            rows[path] = _orphan_row(rows[path], snapshot.seen(path))
+            if rows[path] is None:
+                del rows[path]
+    ws.state.rows = rows
+    ws.state.failed = {p: f for p, f in ws.state.failed.items() if p in snapshot.assets}
+    ws.state.save()
+    ws.memo.save()
+
+
+def _row_for(desired: Desired, old: Row, seen: Observed, undecided: bool) -> Row:
+    wanted = desired.facts.out_hash
+    settled = seen.hash == wanted and wanted is not None
+    if settled:
+        accepted = wanted
+    elif undecided or desired.facts.problem or desired.side_sig is None:
+        accepted = old.accepted  # so that the next sync still knows what the bytes on disk were
+    elif seen.kind == "absent":
+        accepted = wanted
+    else:
+        accepted = old.accepted
+    stand_in = old.stand_in if seen.hash == old.disk_hash and not settled else ""
+    return Row(
+        desired.side_sig,
+        desired.memo_name,
+        desired.facts,
+        seen.hash,
+        seen.files,
+        accepted,
+        stand_in,
+        not desired.tracked,
+    )
+
+
+def _orphan_row(row: Row, seen: Observed) -> Row | None:
+    """An asset without a sidecar: forgotten once it is gone, except one whose untracked sidecar may come back."""
+    if seen.kind == "present":
+        return row._replace(disk_hash=seen.hash, files=seen.files) if row.disk_hash else None
+    if row.untracked:
+        return row._replace(side_sig=None, disk_hash=None, files={}, accepted=None, stand_in="")
+    return None
+
+
+def store_files(ws: Workspace, path: str, seen: Observed) -> str:
+    """Bring the bytes at an asset's path into keep; the hash of the asset. Verified against what was observed."""
+    for each, found in seen.files.items():
+        if not ws.stores.has(found[0]):
+            ws.stores.ingest_file(f"{ws.root}/{each}", expect=found[0])
+    if not (len(seen.files) == 1 and path in seen.files):
+        ws.stores.ingest_bytes(manifest_of(path, seen.files))
+    return seen.hash

@@ -1,0 +1,105 @@
+"""The composition root: everything one command needs of one worktree, opened once.
+
+It is handed the environment as a mapping; nothing below it reads `os.environ`.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+
+from regen_vcs.engine.config import Settings
+from regen_vcs.engine.memory import Memo, State
+from regen_vcs.errors import UsageError
+from regen_vcs.git import config as git_config
+from regen_vcs.git.repo import Repo
+from regen_vcs.platform.tree import Tree
+from regen_vcs.stores.links import SparePool
+from regen_vcs.stores.objects import LocalStores
+from regen_vcs.stores.results import RescueLog, Results
+
+PROJECT_FILE = "regen.toml"
+
+
+class Workspace:
+    """One worktree with its stores and settings. `state` is read when first asked for."""
+
+    def __init__(self, repo: Repo, settings: Settings, environ: Mapping[str, str]):
+        self.repo, self.settings, self.environ = repo, settings, environ
+        self.root = repo.root
+        keep_root = os.path.join(settings.get("keepDir"), "v1")
+        cache_root = os.path.join(settings.get("cacheDir"), "v1")
+        self.stores = LocalStores(keep_root, cache_root)
+        self.results = Results(keep_root)
+        self.rescued = RescueLog(keep_root)
+        self.tree = Tree(repo.root)
+        self.memo = Memo(os.path.join(repo.common_dir, "regen"))
+        self._state: State | None = None
+        self._spare: SparePool | None = None
+
+    @classmethod
+    def open(cls, cwd: str, environ: Mapping[str, str], overrides: Mapping[str, str] | None = None) -> Workspace:
+        repo = Repo.discover(cwd, environ)
+        settings = Settings(
+            overrides or {}, environ, git_config.read_config(repo), load_project=lambda: _read(repo.root, PROJECT_FILE)
+        )
+        return cls(repo, settings, environ)
+
+    @property
+    def state(self) -> State:
+        if self._state is None:
+            self._state = State(self.repo.state_dir)
+        return self._state
+
+    def reload_state(self) -> State:
+        """The state as it is on disk now: to be called whenever the worktree's lock was taken."""
+        self._state = State(self.repo.state_dir)
+        return self._state
+
+    @property
+    def spare(self) -> SparePool:
+        if self._spare is None:
+            folder = os.path.join(self.repo.state_dir, "spare")
+            self._spare = SparePool(folder, self.settings.get("spare.limit"))
+        return self._spare
+
+    @property
+    def uuid(self) -> str:
+        """This repository's name in keep and in the trust store; made when first needed."""
+        known = git_config.read_config(self.repo).get("regen.uuid")
+        if known:
+            return known[0]
+        made = str(uuid.uuid4())
+        git_config.set_local(self.repo, "regen.uuid", made)
+        return made
+
+    @property
+    def link(self) -> str:
+        return self.settings.get("link")
+
+    def project_bytes(self) -> bytes | None:
+        return _read(self.root, PROJECT_FILE)
+
+    def asset_arg(self, argument: str, cwd: str) -> str:
+        """A path on the command line (asset or sidecar, relative to `cwd`) as an asset path of this repository."""
+        absolute = os.path.normpath(os.path.join(cwd, argument))
+        parent = os.path.realpath(os.path.dirname(absolute))
+        absolute = os.path.join(parent, os.path.basename(absolute))
+        root = os.path.realpath(self.root)
+        if absolute != root and not absolute.startswith(root.rstrip("/") + "/"):
+            raise UsageError(f"{argument}: outside this repository ({root})")
+        path = os.path.relpath(absolute, root).replace(os.sep, "/")
+        return path.removesuffix(".regen.json") if path.endswith(".regen.json") else path
+
+    def close(self) -> None:
+        self.memo.save()
+        self.tree.close()
+
+
+def _read(root: str, name: str) -> bytes | None:
+    try:
+        with open(os.path.join(root, name), "rb") as file:
+            return file.read((1 << 20) + 1)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None

@@ -1,0 +1,142 @@
+"""Which generators there are, found through entry points of the running environment; built-ins by the same door.
+
+Nothing in a repository can add one: `regen.toml` only configures what is installed.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+from regen_vcs.errors import InvalidError, RegenError, UsageError
+from regen_vcs.generators.base import Generator
+from regen_vcs.model.generator_table import split_generator
+from regen_vcs.model.schema import (
+    model_schema,
+    near_miss,
+    parse_param,
+    plain_params,
+    validate_model,
+)
+
+__all__ = [
+    "complete_params",
+    "environment",
+    "estimate_seconds",
+    "load",
+    "names",
+    "params_schema",
+    "parse_param",
+    "typed_params",
+    "validate_table",
+]
+
+GROUP = "regen_vcs.generators"
+
+# What any generator's table may hold; more is for its own `from_table` to understand.
+_COMMON_KEYS = frozenset({"uses", "timeout", "paid"})
+
+
+@functools.cache
+def _entry_points() -> dict[str, metadata.EntryPoint]:
+    """By name. A built-in's name is never taken by another distribution: "texture" must mean ours."""
+    found: dict[str, metadata.EntryPoint] = {}
+    for point in metadata.entry_points(group=GROUP):
+        if point.name not in found or point.value.startswith("regen_vcs.generators."):
+            found[point.name] = point
+    return found
+
+
+def names() -> list[str]:
+    """The installed generators, sorted."""
+    return sorted(_entry_points())
+
+
+def load(name: str, table: Mapping[str, Any] | None = None) -> Generator:
+    """The generator that a recipe calls `name`: "texture", or "command:upscale" with `table` from regen.toml.
+
+    UsageError where none is installed by that name; InvalidError where the table is missing or does not suit.
+    """
+    base, alias = split_generator(name)
+    factory = _factory(base)
+    if alias is not None and not table:
+        raise InvalidError(
+            f"regen.toml has no [generators.{alias}], which {name} stands for",
+            "define it there, with " + f'uses = "{base}"',
+            field=f"generators.{alias}",
+        )
+    if table and table.get("uses", base) != base:
+        raise InvalidError(
+            f'[generators.{alias}] uses "{table["uses"]}", so it is not {name}', field=f"generators.{alias}.uses"
+        )
+    return _made(factory, name, table or {})
+
+
+def validate_table(name: str, table: Mapping[str, Any]) -> None:
+    """InvalidError, with its field, where `[generators.X]` does not suit the generator that it `uses`."""
+    load(name, table)
+
+
+def params_schema(generator: Generator) -> dict[str, Any]:
+    """The JSON Schema of a generator's parameters."""
+    own = getattr(generator, "params_schema", None)
+    return own() if own is not None else model_schema(generator.Params)
+
+
+def typed_params(generator: Generator, raw: Mapping[str, Any]) -> Any:
+    """The parameters as `Job.params` holds them; InvalidError names the bad field."""
+    return validate_model(generator.Params, raw)
+
+
+def complete_params(generator: Generator, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """All parameters as plain JSON values, every default written out; InvalidError names the bad field."""
+    own = getattr(generator, "complete_params", None)
+    return own(raw) if own is not None else plain_params(typed_params(generator, raw))
+
+
+def environment(generator: Generator) -> dict[str, str]:
+    """The generator's own share of a take's environment: versions of whatever its bytes depend on."""
+    own = getattr(generator, "environment", None)
+    return dict(own()) if own is not None else {}
+
+
+def estimate_seconds(generator: Generator, params: Mapping[str, Any]) -> float | None:
+    """How long a run would take, from the parameters alone; None where the generator cannot say."""
+    own = getattr(generator, "estimate_seconds", None)
+    if own is None:
+        return None
+    try:
+        return own(params)
+    except (RegenError, TypeError, ValueError, KeyError):
+        return None  # an estimate must never be why a plan fails
+
+
+def _factory(base: str) -> Any:
+    point = _entry_points().get(base)
+    if point is None:
+        raise UsageError(
+            f"no generator {base!r} is installed",
+            near_miss(base, names()) or "installed: " + ", ".join(names()),
+        )
+    try:
+        return point.load()
+    except Exception as error:  # whatever a third party's module does at import
+        raise UsageError(
+            f"generator {base!r} cannot be loaded: {type(error).__name__}: {error}", f"it is {point.value}"
+        ) from error
+
+
+def _made(factory: Any, name: str, table: Mapping[str, Any]) -> Generator:
+    from_table = getattr(factory, "from_table", None)
+    if from_table is not None:
+        return from_table(name, table)
+    for key in table:
+        if key not in _COMMON_KEYS:
+            alias = name.partition(":")[2]
+            raise InvalidError(
+                f"[generators.{alias}]: {key} means nothing to {name.partition(':')[0]}",
+                field=f"generators.{alias}.{key}",
+            )
+    return factory() if isinstance(factory, type) else factory
