@@ -31,12 +31,16 @@ find_state() {
   state=$git_dir/regen
 }
 
+list_index() {
+  git ls-files -s -t -z -- '*.regen.json' 2>/dev/null
+}
+
 # Whether the index has other sidecars than at the last sync. Its bytes are compared, not its age: two writes can
 # bear one time stamp.
 index_differs() {
   last=$state/listing
   [ -f "$last" ] || last=/dev/null
-  ! git ls-files -s -t -z -- '*.regen.json' 2>/dev/null | cmp -s - "$last"
+  ! list_index | cmp -s - "$last"
 }
 
 # After a command that may have changed the worktree. git names a temporary index in some of them.

@@ -74,7 +74,14 @@ def report(error: RegenError, *, as_json: bool = False) -> int:
 
         print(json.dumps(error.to_json(), ensure_ascii=False))
     else:
-        print(f"error: {error.what}", file=sys.stderr)
+        print(f"error: {printable(error.what)}", file=sys.stderr)
         if error.hint:
-            print(f"  hint: {error.hint}", file=sys.stderr)
+            print(f"  hint: {printable(error.hint)}", file=sys.stderr)
     return error.exit_code
+
+
+def printable(text: str) -> str:
+    """Text with its control characters spelt out: names from a hostile repository must not drive the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

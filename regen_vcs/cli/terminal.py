@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from regen_vcs.cli.main import printable
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError, UsageError, worst_exit_code
 
@@ -24,12 +25,12 @@ def workspace(**overrides: Any) -> Iterator[Workspace]:
 
 
 def say(text: str = "") -> None:
-    print(text)
+    print(printable(text))
 
 
 def note(text: str) -> None:
     """A remark that is not the command's result: to stderr, so that a pipe gets results only."""
-    print(text, file=sys.stderr)
+    print(printable(text), file=sys.stderr)
 
 
 def print_json(document: Any) -> None:
@@ -128,6 +129,6 @@ class MakingProgress:
     def say(self, text: str) -> None:
         """Print a result line above the bars."""
         if self._progress:
-            self._progress.console.print(text, markup=False, highlight=False)
+            self._progress.console.print(printable(text), markup=False, highlight=False)
         else:
-            print(text)
+            say(text)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from regen_vcs import media
-from regen_vcs.engine.making import measure
 from regen_vcs.engine.observe import frame_number
-from regen_vcs.engine.production import output_of_record
 from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
 from regen_vcs.engine.sync import Snapshot, WorktreeLock, look, remember, store_files
+from regen_vcs.engine.takes import measure, output_of_record
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
 from regen_vcs.model.paths import frames_text, parse_sequence

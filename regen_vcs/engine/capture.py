@@ -50,8 +50,8 @@ def add_assets(
         results += _capture_all(ws, snapshot, fresh, recipe, progress)
         good = {each.path for each in results if each.action != "failed"}
         after = look(ws, paths=good, also=good)
-        remember(after)
         refresh_ignores(ws, after)
+        remember(after)
     return results
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from regen_vcs.engine.definitions import Definitions
+from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.sidecars import has_sidecar, read_sidecar, write_sidecar
 from regen_vcs.engine.sync import WorktreeLock, look, remember
 from regen_vcs.engine.workspace import Workspace
@@ -101,7 +102,9 @@ def record_sidecar(ws: Workspace, path: str, recipe: Recipe) -> None:
     with WorktreeLock(ws):
         ws.reload_state()
         write_sidecar(ws, path, recipe)
-        remember(look(ws, paths={path}, also={path}), {path})
+        after = look(ws, paths={path}, also={path})
+        refresh_ignores(ws, after)
+        remember(after, {path})
 
 
 def refuse_cycle(ws: Workspace, path: str, recipe: Recipe) -> None:

@@ -97,8 +97,8 @@ def remove_assets(ws: Workspace, paths: list[str], *, force: bool) -> list[str]:
         for path in paths:
             _remove_one(ws, snapshot, path)
         after = look(ws, paths=set(paths))
-        remember(after)
         refresh_ignores(ws, after)
+        remember(after)
     return left
 
 
@@ -148,8 +148,8 @@ def move_asset(ws: Workspace, source: str, target: str) -> list[str]:
         row = ws.state.rows.pop(source, EMPTY_ROW)
         if row.stand_in:
             ws.state.rows[target] = row._replace(files=after.seen(target).files)
-        remember(after)
         refresh_ignores(ws, after)
+        remember(after)
     return rewritten
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from regen_vcs.engine.sync import Snapshot
+from blake3 import blake3
+
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.git.ignore import ignore_patterns, write_exclude
 from regen_vcs.model.paths import parse_sequence
 
+if TYPE_CHECKING:
+    from regen_vcs.engine.sync import Snapshot
+
 
 def refresh_ignores(ws: Workspace, snapshot: Snapshot) -> list[str]:
-    """Rewrite the block where it changed; the assets whose names no pattern can express (a newline)."""
+    """Rewrite the block if the assets are others than last time; the assets no pattern can express (a newline)."""
     paths = [
         path + "/" if is_directory(snapshot, path) else path
         for path, desired in snapshot.assets.items()
@@ -19,8 +24,13 @@ def refresh_ignores(ws: Workspace, snapshot: Snapshot) -> list[str]:
     ]
     # Assets whose sidecars are gone but which lie here still (the filter leaves them for the next sync).
     paths += [path for path, row in ws.state.rows.items() if row.files and path not in snapshot.assets]
-    found = ignore_patterns(sorted(paths), exists=lambda folder: _names_in(ws.root, folder))
+    paths.sort()
+    digest = blake3("\0".join(paths).encode("utf-8", "surrogateescape")).hexdigest()
+    if digest == ws.state.ignored:
+        return [path for path in paths if "\n" in path]
+    found = ignore_patterns(paths, exists=lambda folder: _names_in(ws.root, folder))
     write_exclude(ws.repo, found.patterns)
+    ws.state.ignored = digest
     return found.inexpressible
 
 

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from regen_vcs import media
 from regen_vcs.engine.definitions import Definitions
 from regen_vcs.engine.desired import Desired
-from regen_vcs.engine.planner import is_edited
 from regen_vcs.engine.memory import EMPTY_ROW
+from regen_vcs.engine.planner import is_edited
 from regen_vcs.engine.production import JobFailed, Producer, Take, make_order
 from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
 from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, remember, store_files
+from regen_vcs.engine.takes import measure
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import Interrupted, InvalidError, RegenError
 from regen_vcs.model.plan import Step
@@ -178,12 +178,6 @@ def _stand_in(
     )
     remember(here, {path})
     return Made(path, kind, take, None, score)
-
-
-def measure(ws: Workspace, accepted_hash: str, take_hash: str) -> float | None:
-    """How alike two objects are, 0..1; None where one is not here or cannot be decoded."""
-    left, right = ws.stores.find(accepted_hash), ws.stores.find(take_hash)
-    return media.score(left, right) if left and right else None
 
 
 def regenerate_steps(ws: Workspace, steps: list[Step], *, workers: int = 1, progress=None) -> Iterator[Made]:

@@ -133,6 +133,7 @@ class State:
         self.rows: dict[str, Row] = {}
         self.failed: dict[str, dict] = {}  # {asset: {"key", "reason", "log", "at"}} of the last run that failed
         self.plain: dict[str, list] = {}  # {path of a plain input: [stat, blob oid of its clean form]}
+        self.ignored = ""  # digest of the asset paths that the ignore block was written for
         self.exists = False
         self.saved_at_ns = 0
         self._loaded_text = b""
@@ -154,12 +155,14 @@ class State:
                 facts = Facts(*row[2]) if row[2] else None
                 rows[path] = Row(row[0], row[1], facts, row[3], row[4], row[5], row[6], row[7])
             self.rows, self.failed, self.plain = rows, document["failed"], document["plain"]
+            self.ignored = document["ignored"]
             self.exists = True
         except (FileNotFoundError, ValueError, KeyError, TypeError, IndexError, AttributeError):
             self.rows, self.failed, self.plain = {}, {}, {}
 
     def save(self) -> None:
-        document = {"version": self.VERSION, "rows": self.rows, "failed": self.failed, "plain": self.plain}
+        document = {"version": self.VERSION, "rows": self.rows, "failed": self.failed, "plain": self.plain,
+                    "ignored": self.ignored}
         text = json.dumps(document, separators=(",", ":"), ensure_ascii=True).encode()
         os.makedirs(self.folder, exist_ok=True)
         if text != self._loaded_text or not self.exists:

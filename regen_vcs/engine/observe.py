@@ -9,8 +9,8 @@ from blake3 import blake3
 
 from regen_vcs.engine.memory import Row, is_racy, sig_of
 from regen_vcs.engine.planner import ABSENT, Observed
-from regen_vcs.model.manifest import Member, manifest_bytes
 from regen_vcs.errors import InvalidError
+from regen_vcs.model.manifest import Member, manifest_bytes
 from regen_vcs.model.paths import SIDECAR_SUFFIX, Sequence, frame_path, parse_sequence
 from regen_vcs.stores.objects import LocalStores
 

@@ -18,13 +18,13 @@ from datetime import UTC, datetime
 from regen_vcs import media
 from regen_vcs.engine.observe import frame_number, member_name, member_path
 from regen_vcs.engine.sync import Snapshot, has_all
+from regen_vcs.engine.takes import output_of_record, record_of_output
 from regen_vcs.engine.trust import require_trust
-from regen_vcs.errors import Interrupted, InvalidError, RegenError
+from regen_vcs.errors import Interrupted, RegenError
 from regen_vcs.generators import registry
 from regen_vcs.generators.client import RunnerClient
 from regen_vcs.generators.scratch import Scratch, collect_output
 from regen_vcs.git import index
-from regen_vcs.model.key import hash_bytes
 from regen_vcs.model.manifest import Member, manifest_bytes, parse_manifest
 from regen_vcs.model.paths import frames_text, parse_sequence
 from regen_vcs.model.recipe import Output, Recipe, recipe_bytes
@@ -194,7 +194,7 @@ class Producer:
                 done.put((order.path, error))
             except OSError as error:
                 done.put((order.path, RegenError(f"{order.path}: {error.strerror or error}")))
-            except Exception as error:  # noqa: BLE001 - a defect of ours must not hang the others
+            except Exception as error:
                 done.put((order.path, RegenError(f"{order.path}: internal error: {error!r}")))
         client = getattr(self._local, "client", None)
         if client:
@@ -357,24 +357,6 @@ def _without_review(recipe: Recipe) -> Recipe:
     return replace(recipe, output=None, review=None)
 
 
-def record_of_output(output: Output) -> dict:
-    fields = {"hash": "blake3:" + output.hash, "size": output.size, "content": output.content, "look": output.look,
-              "media": dict(output.media), "files": output.files, "frames": output.frames}
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def output_of_record(record: dict, key: str) -> Output | None:
-    """The Output a result record describes; None where it does not describe one."""
-    found = record.get("output")
-    try:
-        return Output(
-            hash=found["hash"].removeprefix("blake3:"), key=key, size=found["size"], content=found.get("content"),
-            look=found.get("look"), media=found.get("media", {}), files=found.get("files"), frames=found.get("frames"),
-        )
-    except (TypeError, KeyError, AttributeError, InvalidError):
-        return None
-
-
 def _get(done: queue.Queue) -> tuple[str, Take | RegenError]:
     """Queue.get that ^C can interrupt."""
     while True:
@@ -383,5 +365,3 @@ def _get(done: queue.Queue) -> tuple[str, Take | RegenError]:
         except queue.Empty:
             continue
 
-
-__all__ = ["JobFailed", "Order", "Producer", "Take", "hash_bytes", "make_order", "output_of_record"]

@@ -39,7 +39,7 @@ def _refusal(snapshot, desired: Desired) -> str | None:
     if snapshot.inputs.key_of(desired) != facts.out_key:
         return "stale: its accepted bytes cannot be made again from the recipe as it is now"
     if ":" not in facts.generator:
-        return None
+        return untrusted_reason(snapshot, desired)
     try:
         current = snapshot.definitions.current(facts.generator)
     except InvalidError as error:

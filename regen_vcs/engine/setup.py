@@ -127,3 +127,7 @@ def untrack(ws: Workspace, pattern: str) -> bool:
 
 def _shorten(ws: Workspace, path: str) -> str:
     return os.path.relpath(path, ws.root) if path.startswith(ws.root + "/") else path
+
+
+def tracked_patterns(ws: Workspace) -> list[str]:
+    return attributes.tracked_patterns(ws.repo)

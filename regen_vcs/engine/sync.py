@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from regen_vcs.engine.desired import Desired, DesiredTree, read_desired
+from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.keys import Inputs
 from regen_vcs.engine.memory import EMPTY_ROW, Row, State, sig_of
 from regen_vcs.engine.observe import manifest_of, member_path, observe
@@ -164,6 +165,7 @@ def _sync_once(
 ) -> Outcome:
     snapshot = look(ws, paths=paths, also=paths or frozenset())
     plan = _plan(snapshot, trigger, paths)
+    refresh_ignores(ws, snapshot)  # first: no asset is ever seen by git without its pattern
     outcome = Executor(snapshot, progress).execute(plan)
     if paths is None:
         write_listing(ws.repo, snapshot.listing, settled=snapshot.settled and not outcome.plan.notices)
@@ -208,7 +210,9 @@ def find_sources(snapshot: Snapshot, needy: list[Desired]) -> dict[str, Bring]:
         else:
             nowhere.append(desired)
     if nowhere:
-        from regen_vcs.engine.prospects import prospects_of  # generators' tables and trust: not on the warm path
+        from regen_vcs.engine.prospects import (
+            prospects_of,  # generators' tables and trust: not on the warm path
+        )
 
         bring.update(prospects_of(snapshot, nowhere))
     return bring

@@ -109,6 +109,10 @@ class TrustStore:
             for path in (self.path, self.path + ".broken"):
                 files.remove_file(path)
             self._drop_contents(set())
+            try:
+                os.rmdir(self._contents_folder)
+            except OSError:
+                pass
             self._loaded = False
         return count
 
@@ -202,7 +206,7 @@ class TrustStore:
 
     def _locked(self) -> files.FileLock:
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-        return files.FileLock(self.path + ".lock")
+        return files.FileLock(os.path.join(os.path.dirname(self.path), ".lock"))
 
 
 def store_path(environ: Mapping[str, str], repository_id: str) -> str:
@@ -323,8 +327,11 @@ def read_item(snapshot: Snapshot, item: TrustItem) -> bytes:
 def _read_input(snapshot: Snapshot, item: TrustItem) -> bytes:
     inputs = snapshot.inputs
     if item.path.startswith("@"):
-        with open(inputs.root_path(item.path) or "", "rb") as file:
-            return file.read()
+        try:
+            with open(inputs.root_path(item.path) or "", "rb") as file:
+                return file.read()
+        except OSError as error:
+            raise RegenError(f"{item.path}: cannot be read: {error.strerror}", "see [roots] in your config.toml") from None
     oid = None if inputs.is_asset(item.path) else inputs.oid_of(item.path)
     if oid is not None:
         return index.read_blobs(snapshot.ws.repo, [oid])[oid]

@@ -37,6 +37,7 @@ class Workspace:
         self.memo = Memo(os.path.join(repo.common_dir, "regen"))
         self._state: State | None = None
         self._spare: SparePool | None = None
+        self._uuid: str | None = None
 
     @classmethod
     def open(cls, cwd: str, environ: Mapping[str, str], overrides: Mapping[str, str] | None = None) -> Workspace:
@@ -67,12 +68,12 @@ class Workspace:
     @property
     def uuid(self) -> str:
         """This repository's name in keep and in the trust store; made when first needed."""
-        known = git_config.read_config(self.repo).get("regen.uuid")
-        if known:
-            return known[0]
-        made = str(uuid.uuid4())
-        git_config.set_local(self.repo, "regen.uuid", made)
-        return made
+        if self._uuid is None:
+            known = git_config.read_config(self.repo).get("regen.uuid")
+            self._uuid = known.value if known else str(uuid.uuid4())
+            if not known:
+                git_config.set_local(self.repo, "regen.uuid", self._uuid)
+        return self._uuid
 
     @property
     def link(self) -> str:

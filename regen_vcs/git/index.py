@@ -6,7 +6,6 @@ the fastest reader there is short of our own parser of the plain form.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import namedtuple
 from collections.abc import Iterable, Iterator
@@ -20,7 +19,8 @@ _OID_LENGTH = {"sha1": 40, "sha256": 64}
 _STAGES = {"0": 0, "1": 1, "2": 2, "3": 3}
 # git compares every entry with every pathspec: beyond this many, one look at the whole index is cheaper.
 _MANY_PATHS = 128
-_UNSETTLED = b"unsettled\0"  # what no index prints
+# What no index prints. The listing follows even so: the hooks look up in it what sparse-checkout skips.
+_UNSETTLED = b"unsettled\0"
 
 
 class Entry(namedtuple("_Entry", ("path", "oid", "mode", "stage", "tag"))):
@@ -54,6 +54,13 @@ def list_paths(repo: Repo, paths: Iterable[str]) -> dict[str, Entry]:
     """The entries of exactly these paths; of an unmerged path its last stage. Untracked ones are absent."""
     wanted = set(paths)
     return {entry.path: entry for entry in _entries_at(repo, wanted) if entry.path in wanted}
+
+
+def list_matching(repo: Repo, globs: Iterable[str], *, untracked: bool = False) -> list[str]:
+    """Paths that these `glob` pathspecs match: in the index, and with `untracked` also files git does not ignore."""
+    options = ("--cached", "--others", "--exclude-standard") if untracked else ("--cached",)
+    names = repo.git.lines0("--glob-pathspecs", "ls-files", "-z", *options, "--", *globs)
+    return sorted({name.decode("utf-8", "surrogateescape") for name in names})
 
 
 def tracked(repo: Repo, paths: Iterable[str]) -> set[str]:
@@ -150,13 +157,6 @@ def _quote(path: str) -> str:
     return '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
-def blob_oid(data: bytes, oid_format: str) -> str:
-    """The id git gives these bytes as a blob."""
-    digest = hashlib.new(oid_format, b"blob %d\0" % len(data), usedforsecurity=False)
-    digest.update(data)
-    return digest.hexdigest()
-
-
 def listing_path(repo: Repo) -> str:
     """Where the hooks find what the index held at the last sync."""
     return f"{repo.state_dir}/listing"
@@ -173,7 +173,7 @@ def write_listing(repo: Repo, listing: bytes, *, settled: bool = True) -> None:
     path = listing_path(repo)
     temporary = f"{path}.{os.getpid()}"
     with open(temporary, "wb") as file:
-        file.write(listing if settled else _UNSETTLED)
+        file.write(listing if settled else _UNSETTLED + listing.removeprefix(_UNSETTLED))
     os.replace(temporary, path)
     if not settled:
         _forget_seen(repo)
@@ -181,7 +181,12 @@ def write_listing(repo: Repo, listing: bytes, *, settled: bool = True) -> None:
 
 def forget_listing(repo: Repo) -> None:
     """Make the next hook start a sync. For whatever writes a sidecar, or syncs only a part of the worktree."""
-    write_listing(repo, b"", settled=False)
+    try:
+        with open(listing_path(repo), "rb") as file:
+            listing = file.read()
+    except FileNotFoundError:
+        listing = b""
+    write_listing(repo, listing, settled=False)
 
 
 def _forget_seen(repo: Repo) -> None:

@@ -11,6 +11,7 @@ filter does their work, and the caller is handed the lines that a person may add
 
 from __future__ import annotations
 
+import difflib
 import errno
 import hashlib
 import json
@@ -42,6 +43,9 @@ CHAINED_SUFFIX = ".regen-chained"
 
 _MARKER = re.compile(rb"^# regen-vcs hook [0-9]+: [a-z-]+\r?$", re.MULTILINE)
 _MARKER_WITHIN = 200  # bytes from the start of a hook
+# git leaves the head of an emptied section where a comment stands before it.
+_EMPTY_SECTION = re.compile(rb'^\[(?:filter|merge|diff) "regen(?:-inplace)?"\]\r?\n(?=\[|\s*\Z)', re.MULTILINE)
+_TEXTCONV_CACHE = "refs/notes/textconv/regen"
 _INCLUDE = "#include common.sh\n"
 # A script that asks for its own file name to know which hook it is would not recognise itself once moved.
 _ASKS_OWN_NAME = re.compile(
@@ -246,7 +250,7 @@ def uninstall_hooks(repo: Repo) -> Removed:
             for name in HOOK_NAMES:
                 _take_out(f"{folder}/{name}", removed, restored, left)
         _uninstall_config_hooks(repo, removed)
-        ledger.restore(repo, "hook.")
+        ledger.restore(repo, [name for name in ledger.before if name.startswith("hook.regen-")])
         made = ledger.document.pop("made_hooks_dir", None)
         if made:
             _remove_empty(made)
@@ -338,7 +342,8 @@ def driver_values(launcher: Sequence[str], *, hooks_in_place: bool, in_place: bo
     return values
 
 
-_DRIVER_NAMES = tuple(driver_values(["/"], hooks_in_place=False, in_place=True))
+def _driver_names() -> list[str]:
+    return list(driver_values(["/"], hooks_in_place=False, in_place=True))
 
 
 def set_drivers(
@@ -360,23 +365,28 @@ def set_drivers(
     return values
 
 
-def unset_drivers(target: Repo | Git) -> None:
-    """Take the drivers out: the configuration is what it was, byte for byte where nothing else changed it since.
+def unset_drivers(target: Repo | Git, *, also: Sequence[str] = ("regen.uuid",)) -> None:
+    """Take the drivers out: the local configuration is what it was, byte for byte unless it was edited since.
 
-    The cache that git keeps for our textconv goes too.
+    also: settings that our commands wrote into it. The cache that git keeps for our textconv goes too.
     """
     if isinstance(target, Git):
-        for name in _DRIVER_NAMES:
+        for name in _driver_names():
             config.set_values(target, "global", name, [])
         _drop_empty_global(target)
         return
+    _drop_settings(target, also)
     with _Ledger(target) as ledger:
-        if not ledger.document.get("before"):  # lost, or set up by hand after our documentation
-            for name in _DRIVER_NAMES:
-                config.set_values(target, "local", name, [])
-        for section in ("filter.", "merge.", "diff."):
-            ledger.restore(target, section)
-    target.git.write("update-ref", "-d", "refs/notes/textconv/regen")
+        ledger.restore(target, _driver_names())
+    _drop_settings(target, also)  # some may have been there before the drivers
+    if target.git.ok("show-ref", "--verify", "--quiet", _TEXTCONV_CACHE):
+        target.git.write("update-ref", "-d", _TEXTCONV_CACHE)
+
+
+def _drop_settings(repo: Repo, names: Sequence[str]) -> None:
+    for name in names:
+        if config.values_in(repo, "local", name):
+            config.set_values(repo, "local", name, [])
 
 
 def _drop_empty_global(git: Git) -> None:
@@ -413,25 +423,39 @@ class _Ledger:
     """`install.json`: what the local configuration said before us. Written when the `with` block ends.
 
     Of a name's values only the first look is kept, so that installing twice does not take our own values for
-    the user's.
+    the user's. `patch` leads from the file as we left it back to the file of before, byte for byte; it holds
+    where nobody has changed the file since, which its hash tells. What it keeps of the old text is only what
+    our writing replaced: the rest may hold credentials.
     """
 
     def __init__(self, repo: Repo):
-        self._repo = repo
         self._path = f"{repo.shared_dir}/install.json"
         self._config_path = f"{repo.common_dir}/config"
         self.document = self._load()
+        self._original: bytes | None = None
 
     def __enter__(self) -> _Ledger:
+        text = read_file(self._config_path) or b""
+        self._original = text if not self.before else _unpatch(text, self.document.get("patch"))
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.document.get("before") or self.document.get("made_hooks_dir"):
+        if self.before:
+            self.document["patch"] = _patch(self._original, read_file(self._config_path) or b"")
+        else:
+            self.document.pop("before", None)
+            self.document.pop("patch", None)
+        if self.document:
             text = json.dumps({"version": 1, **self.document}, indent=1, sort_keys=True) + "\n"
             replace_file(self._path, text.encode())
         elif os.path.exists(self._path):
             os.unlink(self._path)
             _remove_empty(os.path.dirname(self._path))
+
+    @property
+    def before(self) -> dict[str, list[str]]:
+        """{name: the values it had}, of every name we have set."""
+        return self.document.setdefault("before", {})
 
     def _load(self) -> dict:
         try:
@@ -446,29 +470,45 @@ class _Ledger:
         current = config.values_in(repo, "local", name)
         if current == values:
             return
-        before = self.document.setdefault("before", {})
-        if not before:
-            self.document["config"] = _fingerprint(read_file(self._config_path) or b"")
-        before.setdefault(name, current)
+        self.before.setdefault(name, current)
         config.set_values(repo, "local", name, values)
 
-    def restore(self, repo: Repo, prefix: str) -> None:
-        """The values of before, of names with this prefix.
-
-        git ends the file with a line break when it writes; if the file had none, it loses it again.
-        """
-        before = self.document.get("before", {})
-        for name in [name for name in before if name.startswith(prefix)]:
-            config.set_values(repo, "local", name, before.pop(name))
-        if before:
-            return
-        self.document.pop("before", None)
-        was = self.document.pop("config", None)
+    def restore(self, repo: Repo, names: Sequence[str]) -> None:
+        """Give these names the values of before; where the ledger was lost, none."""
+        if not self.before:
+            for name in names:
+                config.set_values(repo, "local", name, [])
+        elif set(self.before) <= set(names) and self._original is not None:
+            replace_file(self._config_path, self._original)
+        else:
+            for name in set(names) & set(self.before):
+                config.set_values(repo, "local", name, self.before[name])
+        for name in names:
+            self.before.pop(name, None)
         text = read_file(self._config_path)
-        if was and text and _fingerprint(text) != was and _fingerprint(text[:-1]) == was:
-            replace_file(self._config_path, text[:-1])
+        if text and text != self._original:
+            replace_file(self._config_path, _EMPTY_SECTION.sub(b"", text))
 
 
-def _fingerprint(text: bytes) -> str:
-    """Not the text itself: it may hold credentials."""
+def _patch(original: bytes | None, text: bytes) -> dict | None:
+    """How to get from `text` back to `original`: {"sha256" of text, "hunks": [[from line, to line, old lines]]}."""
+    if original is None:
+        return None
+    old, new = (each.decode("utf-8", "surrogateescape").splitlines(keepends=True) for each in (original, text))
+    matcher = difflib.SequenceMatcher(None, new, old, autojunk=False)
+    hunks = [[i, j, old[k:m]] for tag, i, j, k, m in matcher.get_opcodes() if tag != "equal"]
+    return {"sha256": _sha256(text), "hunks": hunks}
+
+
+def _unpatch(text: bytes, patch: dict | None) -> bytes | None:
+    """The original; None where somebody has changed the text since."""
+    if not patch or patch.get("sha256") != _sha256(text):
+        return None
+    lines = text.decode("utf-8", "surrogateescape").splitlines(keepends=True)
+    for start, stop, old in reversed(patch["hunks"]):
+        lines[start:stop] = old
+    return "".join(lines).encode("utf-8", "surrogateescape")
+
+
+def _sha256(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()

@@ -219,15 +219,19 @@ def _scalar_problem(lexeme: str) -> str | None:
 
 
 def _path_of(open_containers: list[_Container]) -> str | None:
+    return json_path(*(each.step for each in open_containers if each.step is not None)) or None
+
+
+def json_path(*steps: str | int) -> str:
+    """How errors name a place in a JSON value: ("a", 2, "b c") → `a[2]."b c"`. Always one line."""
     field = None
-    for container in reversed(open_containers):
-        if container.step is not None:
-            field = _joined(container.step, field)
-    return field
+    for step in reversed(steps):
+        field = _joined(step, field)
+    return field or ""
 
 
 def _joined(step: str | int, field: str | None) -> str:
-    """The JSON path `field`, seen from one container further out: `a`, `a.b`, `a[2].b`, `a."b c"`."""
+    """The JSON path `field`, seen from one container further out."""
     if isinstance(step, int):
         head = f"[{step}]"
     else:
@@ -243,7 +247,7 @@ def _shortened(text: str) -> str:
 
 def _is_unicode(text: str) -> bool:
     try:
-        text.isascii() or text.encode()
+        text.encode()
     except UnicodeEncodeError:
         return False
     return True
@@ -296,9 +300,9 @@ def normalise(value: Json) -> Json:
 def _normal(value: Json, depth: int) -> Json:
     # Most common first; booleans are integers to Python, never to JSON.
     if isinstance(value, str):
-        if not _is_unicode(value):
-            raise InvalidError("lone surrogate")
-        return value
+        if value.isascii() or _is_unicode(value):
+            return value
+        raise InvalidError("lone surrogate")
     if isinstance(value, dict):
         return _normal_object(value, depth)
     if value is None or isinstance(value, bool):
@@ -329,8 +333,8 @@ def _normal_python_float(value: float) -> int | float:
 def _normal_object(value: dict, depth: int) -> dict:
     if not depth:
         raise InvalidError(f"nesting over {MAX_DEPTH}")
-    members, key = {}, ""
     keys = _sorted_keys(value)
+    members: dict[str, Json] = {}
     try:
         for key in keys:
             members[key] = _normal(value[key], depth - 1)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from blake3 import blake3
 
 from regen_vcs.errors import InvalidError
-from regen_vcs.model.canonical import Json, canonical_bytes
+from regen_vcs.model.canonical import Json, canonical_bytes, json_path
 from regen_vcs.model.paths import parse_sequence
 from regen_vcs.model.recipe import Model, Recipe
 
@@ -78,9 +78,9 @@ def _derive(context: str, value: Json) -> str:
 def _input_hash(name: str, input_hashes: Mapping[str, str]) -> str:
     digest = input_hashes.get(name)
     if digest is None:
-        raise InvalidError(f"inputs.{name}: no hash of its bytes is known", field=f"inputs.{name}")
+        raise _bad(json_path("inputs", name), "no hash of its bytes is known")
     if not _HEX64.fullmatch(digest):
-        raise InvalidError(f"inputs.{name}: {digest!r} is not a BLAKE3 hash", field=f"inputs.{name}")
+        raise _bad(json_path("inputs", name), f"{digest!r} is not a BLAKE3 hash")
     return f"blake3:{digest}"
 
 
@@ -89,5 +89,9 @@ def _model_identity(role: str, model: Model) -> dict[str, str]:
     if model.hash is not None:
         return {"hash": model.hash}
     if model.name is None:
-        raise InvalidError(f"models.{role}: needs a hash, or a name", field=f"models.{role}")
+        raise _bad(json_path("models", role), "needs a hash, or a name")
     return {"name": model.name} if model.version is None else {"name": model.name, "version": model.version}
+
+
+def _bad(field: str, problem: str) -> InvalidError:
+    return InvalidError(f"{field}: {problem}", field=field)

@@ -47,6 +47,12 @@ _WINDOWS_DEVICES = re.compile(r"(?:con|prn|aux|nul|com[1-9¹²³]|lpt[1-9¹²³]
 _WINDOWS_REFUSED = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 
 
+def _shown(text: str) -> str:
+    """A name as errors show it: quoted, on one line, not too long."""
+    shown = repr(text)
+    return shown if len(shown) <= 200 else f"{shown[:120]}…{shown[-40:]}"
+
+
 # ---------------------------------------------------------------- asset and sidecar
 
 
@@ -54,9 +60,9 @@ def asset_of(sidecar_path: str) -> str:
     """The asset a sidecar stands for. InvalidError if the path is no sidecar's, or names no asset."""
     asset_path = sidecar_path.removesuffix(SIDECAR_SUFFIX)
     if asset_path == sidecar_path:
-        raise InvalidError(f"{sidecar_path!r}: not a sidecar, whose name ends in {SIDECAR_SUFFIX}")
+        raise InvalidError(f"{_shown(sidecar_path)}: not a sidecar, whose name ends in {SIDECAR_SUFFIX}")
     if not asset_path or asset_path.endswith("/"):
-        raise InvalidError(f"{sidecar_path!r}: names no asset before {SIDECAR_SUFFIX}")
+        raise InvalidError(f"{_shown(sidecar_path)}: names no asset before {SIDECAR_SUFFIX}")
     return asset_path
 
 
@@ -79,7 +85,9 @@ def check_asset_path(path: str) -> None:
     _check_path(path)
     name = path.rsplit("/", 1)[-1]
     if len(name.encode()) + len(SIDECAR_SUFFIX) > MAX_NAME_BYTES:
-        raise InvalidError(f"{path!r}: name leaves no room for {SIDECAR_SUFFIX} in {MAX_NAME_BYTES} bytes")
+        raise InvalidError(
+            f"{_shown(path)}: name leaves no room for {SIDECAR_SUFFIX} in {MAX_NAME_BYTES} bytes"
+        )
 
 
 def check_member_name(name: str) -> None:
@@ -91,11 +99,13 @@ def _check_path(path: str) -> None:
     if not path:
         raise InvalidError("'': a path must not be empty")
     if path.startswith("/"):
-        raise InvalidError(f"{path!r}: must be relative to the repository, not absolute")
+        raise InvalidError(f"{_shown(path)}: must be relative to the repository, not absolute")
     for name in path.split("/"):
         problem = _name_problem(name) or _protected_problem(name)
         if problem:
-            raise InvalidError(f"{path!r}: {name!r} {problem}" if name != path else f"{path!r} {problem}")
+            raise InvalidError(
+                f"{_shown(path)}: {_shown(name)} {problem}" if name != path else f"{_shown(path)} {problem}"
+            )
 
 
 def _name_problem(name: str) -> str | None:
@@ -162,7 +172,7 @@ def windows_problem(name: str) -> str | None:
 
 
 def check_input(value: str) -> None:
-    """InvalidError if `value` is not the one spelling of an input in a sidecar.
+    """InvalidError if `value` is not how a sidecar spells an input.
 
     `a/b.png` and `../a/b.png` (relative to the sidecar, `..` only in front), `@root/a/b.png` (a named
     root), and `./@a/b.png` where a folder's own name begins with `@`.
@@ -171,7 +181,7 @@ def check_input(value: str) -> None:
         return
     problem = _input_problem(value)
     if problem:
-        raise InvalidError(f"{value!r}: {problem}")
+        raise InvalidError(f"{_shown(value)}: {problem}")
 
 
 def _input_problem(value: str) -> str | None:
@@ -196,7 +206,7 @@ def _parts_problem(parts: list[str]) -> str | None:
         if not problem and _is_dotgit(name):
             problem = _PROTECTED[".git"]
         if problem:
-            return f"{name!r} {problem}"
+            return f"{_shown(name)} {problem}"
     return None
 
 
@@ -212,7 +222,7 @@ def resolve_input(sidecar_path: str, value: str) -> str:
     parts = value.removeprefix("./").split("/")
     while parts[0] == "..":
         if not folders:
-            raise InvalidError(f"{value!r}: leaves the repository")
+            raise InvalidError(f"{_shown(value)}: leaves the repository")
         del parts[0], folders[-1]
     path = "/".join(folders + parts)
     _check_not_root(path)
@@ -230,7 +240,7 @@ def relative_input(sidecar_path: str, target: str) -> str:
     parts = target.split("/")
     problem = _parts_problem(parts)
     if problem:
-        raise InvalidError(f"{target!r}: {problem}")
+        raise InvalidError(f"{_shown(target)}: {problem}")
     return _relative(sidecar_path.split("/")[:-1], parts)
 
 
@@ -245,7 +255,9 @@ def _relative(folders: list[str], parts: list[str]) -> str:
 def _check_not_root(path: str) -> None:
     # `@plates/x` from the root is the named root; a folder of that name could not be told from it.
     if path.startswith("@"):
-        raise InvalidError(f"{path!r}: a name that begins with @ at the repository's root cannot be an input")
+        raise InvalidError(
+            f"{_shown(path)}: a name that begins with @ at the repository's root cannot be an input"
+        )
 
 
 # ---------------------------------------------------------------- numbered sequences
@@ -283,11 +295,11 @@ def parse_frames(text: str) -> tuple[tuple[int, int], ...]:
     for part in text.split(","):
         match = _FRAME_RANGE.fullmatch(part)
         if not match:
-            raise InvalidError(f"{text!r}: frames are written like 1-24,30,40-48")
+            raise InvalidError(f"{_shown(text)}: frames are written like 1-24,30,40-48")
         first = int(match.group(1))
         last = int(match.group(2) or first)
         if (match.group(2) and last <= first) or (ranges and first <= ranges[-1][1] + 1):
-            raise InvalidError(f"{text!r}: frame ranges must rise and stand apart")
+            raise InvalidError(f"{_shown(text)}: frame ranges must rise and stand apart")
         ranges.append((first, last))
     return tuple(ranges)
 

@@ -14,7 +14,7 @@ import sys
 from collections import namedtuple
 
 from regen_vcs.errors import InvalidError, NewerFormat
-from regen_vcs.model.canonical import Json, normalise, parse_json, pretty_bytes_of_normal
+from regen_vcs.model.canonical import Json, json_path, normalise, parse_json, pretty_bytes_of_normal
 from regen_vcs.model.paths import check_input, parse_frames
 
 FORMAT = 1  # the value of `regen` that this version reads and writes
@@ -177,7 +177,8 @@ def parse_recipe(data: bytes, where: str) -> Recipe:
 
 
 def _at(where: str, error: InvalidError) -> InvalidError:
-    return type(error)(f"{where}: {error.what}", error.hint, field=error.field)
+    shown = where if where.isprintable() else ascii(where)  # a name may have line feeds, an error may not
+    return type(error)(f"{shown}: {error.what}", error.hint, field=error.field)
 
 
 def _conflict_in(data: bytes) -> InvalidError | None:
@@ -217,7 +218,7 @@ def recipe_from_json(document: Json) -> Recipe:
     return Recipe(
         generator,
         definition,
-        {role: _model(value, f"models.{role}") for role, value in models.items()},
+        {role: _model(value, json_path("models", role)) for role, value in models.items()},
         params,
         inputs,
         None if output is None else _output(output, is_generated=generator is not None),
@@ -290,11 +291,11 @@ def _check_review(review: dict) -> None:
 
 def _check_input_field(name: str, value: Json) -> None:
     if type(value) is not str:
-        raise _bad(f"inputs.{name}", f"must be a string, not {_kind(value)}")
+        raise _bad(json_path("inputs", name), f"must be a string, not {_kind(value)}")
     try:
         check_input(value)
     except InvalidError as error:
-        raise _bad(f"inputs.{name}", error.what) from None
+        raise _bad(json_path("inputs", name), error.what) from None
 
 
 # Each takes a member out of `rest`, so that what is left at the end is unknown and goes to `extra`.
@@ -401,7 +402,9 @@ def _output_to_json(output: Output) -> dict:
 
 
 def _model_to_json(role: str, model: Model) -> dict:
-    return _merged(f"models.{role}.", model.extra, hash=model.hash, name=model.name, version=model.version)
+    return _merged(
+        json_path("models", role) + ".", model.extra, hash=model.hash, name=model.name, version=model.version
+    )
 
 
 def _merged(prefix: str, extra: dict, **known: Json) -> dict:

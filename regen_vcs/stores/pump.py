@@ -11,10 +11,11 @@ from queue import SimpleQueue
 
 from blake3 import blake3
 
-from regen_vcs.platform.files import write_all
+from regen_vcs.platform.files import start_writeback, write_all
 
 _BUFFER = 1 << 20
 _BUFFERS = 3
+_WRITEBACK = 16 << 20  # bytes after which the disk is set to work while the processor goes on
 
 
 def pump(src_fd: int, dst_fd: int) -> tuple[str, int]:
@@ -26,7 +27,7 @@ def pump(src_fd: int, dst_fd: int) -> tuple[str, int]:
         free.put(memoryview(bytearray(_BUFFER)))
     thread = threading.Thread(target=_hash_all, args=(hasher, full, free), daemon=True)
     thread.start()
-    size = 0
+    size = flushed = 0
     try:
         with open(src_fd, "rb", buffering=0, closefd=False) as source:
             source.seek(0)
@@ -38,6 +39,9 @@ def pump(src_fd: int, dst_fd: int) -> tuple[str, int]:
                 full.put((buffer, count))
                 write_all(dst_fd, buffer[:count])
                 size += count
+                if size - flushed >= _WRITEBACK:
+                    start_writeback(dst_fd, flushed, size - flushed)
+                    flushed = size
     finally:
         full.put(None)
         thread.join()

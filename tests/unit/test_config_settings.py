@@ -200,7 +200,7 @@ def test_a_regen_toml_that_is_none(tmp_path, data, words):
 def test_roots_come_from_the_user(tmp_path):
     found = settings(tmp_path, environ=HOME, user='[roots]\nplates = "/mnt/plates"\nhome = "~/p"')
     assert found.roots() == {"plates": "/mnt/plates", "home": "/home/ada/p"}
-    with pytest.raises(InvalidError, match="roots.plates"):
+    with pytest.raises(InvalidError, match=r"roots\.plates"):
         settings(tmp_path, environ=HOME, user='[roots]\nplates = "plates"').roots()
 
 

@@ -223,6 +223,13 @@ def test_bad_sidecar(name):
     assert error.value.what.startswith(WHERE + ": ")
     assert INDEX[name] in error.value.what
     assert "\n" not in error.value.what
+    assert len(error.value.what) < 400
+
+
+def test_an_odd_name_does_not_break_the_line():
+    with pytest.raises(InvalidError) as error:
+        parse_recipe(b"", "new\nline.png.regen.json")
+    assert error.value.what == r"'new\nline.png.regen.json': is empty"
 
 
 def test_the_corpus_is_whole():

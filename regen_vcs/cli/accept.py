@@ -1,0 +1,39 @@
+"""`regen-vcs accept`."""
+
+from __future__ import annotations
+
+import click
+
+from regen_vcs.cli.terminal import chosen_by, fail_with, require_matches, say, workspace
+from regen_vcs.engine.accept import accept
+from regen_vcs.engine.status import survey
+from regen_vcs.errors import RegenError
+
+_ACCEPTABLE = frozenset({"drifted", "proposed", "modified"})
+
+
+@click.command("accept")
+@click.argument("paths", nargs=-1, required=True)
+@click.option("--min-score", type=click.FloatRange(0, 1), help="Only what is at least so like the accepted result.")
+def accept_command(paths: tuple[str, ...], min_score: float | None) -> int:
+    """Make what is on disk the accepted result of its recipe.
+
+    The sidecar's output changes, so git shows it; the old take stays in the store.
+
+    \b
+    Example: regen-vcs accept shots/010 --min-score 0.98
+    """
+    errors: dict[str, RegenError] = {}
+    with workspace() as ws:
+        wanted = chosen_by(ws, paths)
+        found = [each for each in survey(ws).statuses if wanted(each.path)]
+        require_matches(paths, found)
+        chosen = [each for each in found if each.state in _ACCEPTABLE]
+        for each in chosen:
+            try:
+                say(f"{each.path}: {accept(ws, each.path, min_score=min_score)}")
+            except RegenError as error:
+                errors[each.path] = error
+        if not chosen:
+            say("nothing to accept: what is on disk is what was accepted, or is missing")
+    return fail_with(errors)

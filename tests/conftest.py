@@ -1,0 +1,115 @@
+"""Shared fixtures: a guarded home, real git in temporary repositories, and the tool run as users run it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PYTHON = sys.executable
+
+
+def pytest_collection_modifyitems(config, items):
+    """`needs("program")`: skip with the reason where it is missing; fail where CI promised to have installed it."""
+    for item in items:
+        for mark in item.iter_markers("needs"):
+            missing = [name for name in mark.args if not shutil.which(name)]
+            if missing and not os.environ.get("REGEN_REQUIRE_PROGRAMS"):
+                item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)}, which is not installed"))
+
+
+class Home:
+    """A user's machine: home, stores, configuration, and a folder to work in."""
+
+    def __init__(self, base: Path):
+        self.base = base
+        self.home = base / "home"
+        self.home.mkdir(parents=True)
+        self.work = base / "wörk space"
+        self.work.mkdir()
+        self.keep = base / "keep"
+        self.cache = base / "cache"
+        self.env = {
+            "HOME": str(self.home),
+            "PATH": f"{os.path.dirname(PYTHON)}{os.pathsep}{os.environ['PATH']}",
+            "LANG": "C.UTF-8",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": str(self.home / ".gitconfig"),
+            "GIT_TERMINAL_PROMPT": "0",
+            "REGEN_KEEP_DIR": str(self.keep),
+            "REGEN_CACHE_DIR": str(self.cache),
+            "REGEN_CONFIG_DIR": str(base / "config"),
+        }
+        (self.home / ".gitconfig").write_text(
+            "[user]\n\tname = A Test\n\temail = a@test.invalid\n[init]\n\tdefaultBranch = main\n"
+            "[protocol \"file\"]\n\tallow = always\n[advice]\n\tdetachedHead = false\n[commit]\n\tgpgsign = false\n"
+        )
+
+    def repo(self, name: str = "film", *, init: bool = True) -> Project:
+        root = self.work / name
+        root.mkdir(parents=True)
+        project = Project(self, root)
+        project.git("init", "-q")
+        if init:
+            project.regen("init")
+            project.git("add", "-A")
+            project.git("commit", "-qm", "init")
+        return project
+
+
+class Project:
+    """A repository and the commands run in it."""
+
+    def __init__(self, home: Home, root: Path):
+        self.user, self.root = home, root
+        self.env = dict(home.env)
+
+    def run(self, *argv: str, check: bool = True, cwd: Path | None = None, **kwargs) -> subprocess.CompletedProcess:
+        done = subprocess.run(
+            argv, cwd=cwd or self.root, env=self.env, capture_output=True, text=True, stdin=kwargs.pop("stdin", subprocess.DEVNULL),
+            timeout=kwargs.pop("timeout", 120), **kwargs,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"{' '.join(argv)} → {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def git(self, *argv: str, check: bool = True, **kwargs) -> subprocess.CompletedProcess:
+        return self.run("git", *argv, check=check, **kwargs)
+
+    def regen(self, *argv: str, check: bool = True, **kwargs) -> subprocess.CompletedProcess:
+        return self.run(PYTHON, "-I", "-m", "regen_vcs", *argv, check=check, **kwargs)
+
+    def status(self) -> dict[str, str]:
+        """{asset: state}."""
+        import json
+
+        done = self.regen("status", "--json")
+        return {each["path"]: each["state"] for each in json.loads(done.stdout)["assets"]}
+
+    def path(self, name: str) -> Path:
+        return self.root / name
+
+    def write(self, name: str, data: bytes) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return path
+
+    def commit(self, message: str) -> None:
+        self.git("add", "-A")
+        self.git("commit", "-qm", message)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+@pytest.fixture
+def project(home: Home) -> Project:
+    """A repository in a folder with a space and an umlaut in its name, set up and committed."""
+    return home.repo()
