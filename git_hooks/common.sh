@@ -48,7 +48,7 @@ has_work() {
   unset GIT_INDEX_FILE
   find_state
   # post-index-change has looked at this very index just now: its note was begun after the index was written.
-  if [ "$state/listing-seen" -nt "$git_dir/index" ]; then return 1; fi
+  if [ -f "$state/listing" ] && [ "$state/listing-seen" -nt "$git_dir/index" ]; then return 1; fi
   index_differs
 }
 

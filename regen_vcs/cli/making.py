@@ -6,7 +6,7 @@ from regen_vcs.cli.terminal import MakingProgress, note
 from regen_vcs.engine.making import Made, make_assets
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError, worst_exit_code
-from regen_vcs.model.quantities import format_duration, format_size
+from regen_vcs.model.quantities import human_duration, human_size
 
 
 def run_making(ws: Workspace, paths: list[str], *, force: bool, workers: int | None = None) -> int:
@@ -32,8 +32,8 @@ def _say_failure(error: RegenError) -> int:
 
 def line_of(made: Made) -> str:
     take = made.take
-    how = "from the cache" if take.reused else f"in {format_duration(take.seconds)}"
-    size = format_size(take.output.size)
+    how = "from the cache" if take.reused else f"in {human_duration(take.seconds)}"
+    size = human_size(take.output.size)
     if made.verdict == "made":
         return f"made     {made.path}  ({size}, {how})"
     if made.verdict == "restored":

@@ -51,6 +51,10 @@ def _harmless(work) -> int:
         lines = [error.what + (f"; {error.hint}" if error.hint else "")]
     except OSError as error:
         lines = [f"{error.filename}: {error.strerror}" if error.filename else str(error)]
+    except Exception as error:  # a defect of ours must not fail the user's git
+        if os.environ.get("REGEN_DEBUG"):
+            raise
+        lines = [f"internal error: {error!r} (REGEN_DEBUG=1 shows where); run: regen-vcs sync"]
     except KeyboardInterrupt:
         lines = ["interrupted; what is missing comes with: regen-vcs sync"]
     for line in lines or ():

@@ -9,7 +9,7 @@ import click
 from regen_vcs.cli.status import printable
 from regen_vcs.cli.terminal import note, print_json, say, workspace
 from regen_vcs.engine.rescue import rescued_here, restore
-from regen_vcs.model.quantities import format_size
+from regen_vcs.model.quantities import human_size
 
 
 @click.command("rescued")
@@ -33,7 +33,7 @@ def rescued_command(what: str | None, target: str | None, everywhere: bool, as_j
             print_json({"rescued": entries})
             return 0
         for each in entries:
-            say(f"{each['hash'][:12]}  {each['at'][:19]}  {format_size(each['size']):>9}  "
+            say(f"{each['hash'][:12]}  {each['at'][:19]}  {human_size(each['size']):>9}  "
                 f"{printable(each['path'])}  ({each['why']})")
         if not entries:
             note("nothing was ever rescued here")

@@ -7,7 +7,7 @@ import sys
 
 from regen_vcs.engine.status import Survey, survey
 from regen_vcs.engine.workspace import Workspace
-from regen_vcs.model.quantities import format_size
+from regen_vcs.model.quantities import human_size
 
 _COLOURS = {
     "ok": "32", "missing": "33", "stale": "33", "pending": "36", "proposed": "36", "modified": "31", "drifted": "35",
@@ -69,7 +69,7 @@ def summary_line(statuses: list) -> str:
         return "no assets yet: regen-vcs generate, or regen-vcs add"
     parts = [f"{counts[state]} {state}" for state in reversed(_ORDER) if state in counts]
     noun = "asset" if len(statuses) == 1 else "assets"
-    return f"{len(statuses)} {noun}: {', '.join(parts)} ({format_size(sum(each.size for each in statuses))})"
+    return f"{len(statuses)} {noun}: {', '.join(parts)} ({human_size(sum(each.size for each in statuses))})"
 
 
 def printable(path: str) -> str:

@@ -8,7 +8,7 @@ from regen_vcs.cli.terminal import MakingProgress, fail_with, note, print_json, 
 from regen_vcs.engine.checkout import check_out, missing_line
 from regen_vcs.engine.sync import BY_HAND
 from regen_vcs.model.plan import FETCH, MATERIALISE, REGENERATE, REMOVE, RESCUE
-from regen_vcs.model.quantities import format_size
+from regen_vcs.model.quantities import human_size
 
 _WORDS = {MATERIALISE: "brought", REMOVE: "removed", RESCUE: "rescued", FETCH: "fetched"}
 
@@ -61,4 +61,4 @@ def _summary(outcome, made: list) -> str:
         counts["regenerated"] = len(good)
     size = sum(step.size for step in outcome.done if step.action in (MATERIALISE, FETCH, REGENERATE))
     done = ", ".join(f"{count} {word}" for word, count in counts.items()) or "nothing to do"
-    return f"{done} ({format_size(size)})" if size else done
+    return f"{done} ({human_size(size)})" if size else done

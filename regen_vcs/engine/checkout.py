@@ -8,7 +8,7 @@ from collections.abc import Callable
 from regen_vcs.engine.sync import Outcome, Trigger, sync
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.model.plan import FETCH, QUEUE, REFUSE, REGENERATE, Step
-from regen_vcs.model.quantities import format_duration
+from regen_vcs.model.quantities import human_duration
 
 Report = namedtuple("Report", ("outcome", "made"))
 
@@ -67,7 +67,7 @@ def price(steps: list[Step]) -> str:
     known = [step.seconds for step in steps if step.seconds is not None]
     if not known:
         return "time unknown"
-    text = format_duration(sum(known))
+    text = human_duration(sum(known))
     return text if len(known) == len(steps) else f"{text} and more"
 
 

@@ -21,7 +21,7 @@ def main(cwd: str, environ: Mapping[str, str], stdin: BinaryIO, stdout: BinaryIO
     """Serve git until it closes the pipe, then sync; the lines to tell the user."""
     noted: set[str] = set()
 
-    def on_smudge(path: str) -> None:
+    def on_smudge(path: str, _content: bytes) -> None:
         if path.endswith(_SUFFIX):
             noted.add(path.removesuffix(_SUFFIX))
 

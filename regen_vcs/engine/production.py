@@ -264,7 +264,7 @@ class Producer:
     def _client(self) -> RunnerClient:
         client = getattr(self._local, "client", None)
         if client is None or not client.alive:
-            client = RunnerClient()
+            client = RunnerClient(self._ws.environ)
             self._local.client = client
             self._clients.append(client)
         return client

@@ -140,3 +140,11 @@ def _made(factory: Any, name: str, table: Mapping[str, Any]) -> Generator:
                 field=f"generators.{alias}.{key}",
             )
     return factory() if isinstance(factory, type) else factory
+
+
+def is_exact_built_in(name: str) -> bool:
+    """Whether a run of this generator is its own proof that the bytes can come back: ours, and exact."""
+    point = _entry_points().get(name)
+    if point is None or not point.value.startswith("regen_vcs.generators."):
+        return False
+    return bool(getattr(_factory(name), "exact", False))

@@ -7,7 +7,7 @@ What a smudge *means* is the caller's (`on_smudge`, `on_clean`), which processes
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import BinaryIO
+from io import BufferedIOBase
 
 from regen_vcs.errors import RegenError
 from regen_vcs.git.pktline import (
@@ -29,8 +29,8 @@ _FAILED = encode_list((b"status=error",))
 
 
 def serve(
-    stdin: BinaryIO,
-    stdout: BinaryIO,
+    stdin: BufferedIOBase,
+    stdout: BufferedIOBase,
     on_smudge: Convert,
     on_clean: Convert | None = None,
     on_error: Callable[[str, RegenError], None] | None = None,
@@ -50,7 +50,7 @@ def serve(
         stdout.flush()
 
 
-def _greet(stdin: BinaryIO, stdout: BinaryIO, converters: dict[bytes, Convert]) -> None:
+def _greet(stdin: BufferedIOBase, stdout: BufferedIOBase, converters: dict[bytes, Convert]) -> None:
     welcome = read_list(stdin)
     if welcome[:1] != [b"git-filter-client"] or b"version=2" not in welcome:
         raise ProtocolError("this is not git's filter protocol, version 2", "only git starts this command")
@@ -62,7 +62,7 @@ def _greet(stdin: BinaryIO, stdout: BinaryIO, converters: dict[bytes, Convert]) 
     stdout.flush()
 
 
-def _read_header(stdin: BinaryIO) -> dict[bytes, bytes]:
+def _read_header(stdin: BufferedIOBase) -> dict[bytes, bytes]:
     """The next request's `key=value` lines; {} at the end of the pipe. Keys we do not know are git's business."""
     header: dict[bytes, bytes] = {}
     packet = read_packet_or_end(stdin)

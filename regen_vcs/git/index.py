@@ -6,6 +6,7 @@ the fastest reader there is short of our own parser of the plain form.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import namedtuple
 from collections.abc import Iterable, Iterator
@@ -155,6 +156,13 @@ def _quote(path: str) -> str:
     if "\n" not in path and not path.startswith('"'):
         return path
     return '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def blob_oid(data: bytes, oid_format: str) -> str:
+    """The id git gives these bytes as a blob."""
+    digest = hashlib.new(oid_format, b"blob %d\0" % len(data), usedforsecurity=False)
+    digest.update(data)
+    return digest.hexdigest()
 
 
 def listing_path(repo: Repo) -> str:

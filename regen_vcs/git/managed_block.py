@@ -60,11 +60,12 @@ def drop_block(text: bytes | None, label: str = "") -> bytes | None:
         return text
     start, stop = span
     before, after = text[:start], text[stop:]
+    line_end = b"\r\n" if b"\r\n" in text[start:stop] else b"\n"
     if after:
-        after = after.removeprefix(b"\r").removeprefix(b"\n")
+        after = after.removeprefix(line_end)
         return before + after if before or after else None
     # The block closes the file without a line break: so did the text before it.
-    return before.removesuffix(b"\n").removesuffix(b"\r")
+    return before.removesuffix(line_end)
 
 
 def block_lines(text: bytes | None, label: str = "") -> list[str] | None:
@@ -93,13 +94,13 @@ def _markers(label: str) -> tuple[bytes, bytes]:
 
 
 def _find(text: bytes, label: str) -> tuple[int, int] | None:
-    """(first byte of the block, byte after its end marker). A begin without an end is nobody's: None."""
+    """(first byte of the block, byte after its end marker). A begin without an end is nobody's."""
     begin, end = _markers(label)
     start = stop = None
     at = 0
     for line in text.split(b"\n"):
         bare = line.removesuffix(b"\r")
-        if start is None and bare == begin + b" " + NOTE.encode():
+        if bare == begin + b" " + NOTE.encode():
             start = at
         elif start is not None and bare == end:
             stop = at + len(bare)

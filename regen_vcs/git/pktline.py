@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from io import BufferedIOBase
 
 from regen_vcs.errors import RegenError
 
@@ -40,7 +40,7 @@ def encode_stream(data: bytes) -> bytes:
     return b"".join(packets)
 
 
-def read_packet(stream: BinaryIO) -> bytes | None:
+def read_packet(stream: BufferedIOBase) -> bytes | None:
     """The next payload, or None for a flush. ProtocolError at the end of the stream or on a bad length."""
     head = stream.read(4)
     if head == FLUSH:
@@ -48,7 +48,7 @@ def read_packet(stream: BinaryIO) -> bytes | None:
     return _read_payload(stream, head)
 
 
-def read_packet_or_end(stream: BinaryIO) -> bytes | None:
+def read_packet_or_end(stream: BufferedIOBase) -> bytes | None:
     """As `read_packet`, but b"" where the stream ended before a packet began."""
     head = stream.read(4)
     if not head:
@@ -58,7 +58,7 @@ def read_packet_or_end(stream: BinaryIO) -> bytes | None:
     return _read_payload(stream, head)
 
 
-def _read_payload(stream: BinaryIO, head: bytes) -> bytes:
+def _read_payload(stream: BufferedIOBase, head: bytes) -> bytes:
     if len(head) < 4:
         raise ProtocolError("the stream ended where a packet should begin")
     if not _HEX.issuperset(head):
@@ -72,7 +72,7 @@ def _read_payload(stream: BinaryIO, head: bytes) -> bytes:
     return payload
 
 
-def read_list(stream: BinaryIO) -> list[bytes]:
+def read_list(stream: BufferedIOBase) -> list[bytes]:
     """Text packets up to a flush, without their line feeds."""
     lines = []
     while (packet := read_packet(stream)) is not None:
@@ -80,7 +80,7 @@ def read_list(stream: BinaryIO) -> list[bytes]:
     return lines
 
 
-def read_stream(stream: BinaryIO) -> bytes:
+def read_stream(stream: BufferedIOBase) -> bytes:
     """The bytes of all packets up to a flush."""
     first = read_packet(stream)
     if first is None:

@@ -61,6 +61,28 @@ def format_size(size: int) -> str:
     return min(spellings, key=len)
 
 
+def human_size(size: int) -> str:
+    """A size for people, rounded: 117228 → "117 kB", 3_400_000 → "3.4 MB"."""
+    value, unit = float(size), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
+        if value < 999.5 or unit == "PB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if value >= 9.95 or unit == "B" else f"{value:.1f} {unit}"
+
+
+def human_duration(seconds: float) -> str:
+    """A duration for people, rounded: 0.407 → "0.4 s", 95 → "1 min 35 s", 7300 → "2 h 1 min"."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 and whole < 600 else f"{round(whole / 60)} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min" if whole % 3600 >= 60 else f"{whole // 3600} h"
+
+
 def _split(text: str) -> tuple[float | int | None, str]:
     """("1.5", "GB") of "1.5 GB", the number parsed; (None, …) where it does not start with a plain number."""
     text = text.strip()

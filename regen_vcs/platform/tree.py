@@ -64,10 +64,12 @@ class Tree:
         return fd
 
     def _walk(self, directory: str, create: bool) -> int:
+        names = directory.split("/")
+        for name in names:  # all of them before the first is opened or made
+            _check_name(name, directory)
         fd = self._root_fd
         try:
-            for name in directory.split("/"):
-                _check_name(name, directory)
+            for name in names:
                 below = self._step(fd, name, directory, create)
                 if fd != self._root_fd:
                     os.close(fd)
@@ -104,9 +106,11 @@ class Tree:
         return f"{self._check_by_path(directory, create)}/{name}", None
 
     def _check_by_path(self, directory: str, create: bool) -> str:
-        at = self.root
-        for name in directory.split("/") if directory else ():
+        names = directory.split("/") if directory else []
+        for name in names:
             _check_name(name, directory)
+        at = self.root
+        for name in names:
             at = f"{at}/{name}"
             try:
                 st = os.lstat(at)

@@ -100,19 +100,9 @@ def _check(store: ObjectStore, hash: str) -> tuple[int, bool] | str | None:
     """(bytes, sound?); a sentence if it cannot be read; None if it is gone."""
     try:
         size = os.lstat(store.path_of(hash)).st_size
-        if store.verify(hash):
-            return size, True
+        sound = store.examine(hash)
     except FileNotFoundError:
         return None
     except (RegenError, OSError) as error:
         return str(error)
-    return (size, False) if not _vanished(store, hash) else None
-
-
-def _vanished(store: ObjectStore, hash: str) -> bool:
-    """Whether an object that did not verify was swept or moved meanwhile, rather than found wrong."""
-    prefix = f"{hash}-"
-    try:
-        return not any(name.startswith(prefix) for name in os.listdir(f"{store.root}/quarantine"))
-    except FileNotFoundError:
-        return not os.path.lexists(store.path_of(hash))
+    return None if sound is None else (size, sound)

@@ -177,7 +177,7 @@ class SparePool:
     def __init__(self, folder: str, limit_bytes: int):
         self.folder = folder
         self.limit_bytes = limit_bytes
-        self._sigs: dict[str, StatSig] | None = None  # name → signature, oldest first
+        self._sigs: dict[str, str | None] | None = None  # name → signature as in the index, oldest first
         self._by_hash: dict[str, list[str]] = {}
         self._unsaved: list[str] = []
         self._lines = 0  # in the index on disk
@@ -185,15 +185,12 @@ class SparePool:
     def load(self) -> None:
         """Read the pool as it is on disk. Called by itself when needed."""
         self._sigs, self._by_hash, self._unsaved = {}, {}, []
-        there = set(self._names())
-        written = self._read_index()
-        self._lines = len(written)
-        unknown = sorted(name for name in there if name not in written and _is_spare_name(name))
-        for name in unknown:
+        there = {name for name in self._names() if _is_spare_name(name)}
+        written = self._read_index(there)
+        for name in sorted(there - written.keys()):
             self._remember(name, None)
         for name, known in written.items():
-            if name in there:
-                self._remember(name, known)
+            self._remember(name, known)
 
     def put(self, tree: Tree, path: str, hash: str, expected: StatSig) -> bool:
         """Move a worktree file, whose signature must be `expected`, into the pool. False: it is still there.
@@ -213,8 +210,9 @@ class SparePool:
         after = os.lstat(spare)
         if not _same_content_sig(before, after):  # edited or exchanged in the moment before the rename
             return self._give_back(tree, path, spare)
-        self._remember(name, sig(after))
-        self._unsaved.append(_index_line(name, sig(after)))
+        known = _sig_text(after)
+        self._remember(name, known)
+        self._unsaved.append(f"{name} {known}\n")
         return True
 
     def take(self, hash: str, tree: Tree, path: str) -> StatSig | None:
@@ -253,9 +251,12 @@ class SparePool:
     def evict(self, limit_bytes: int, has: Callable[[str], bool], ingest: Callable[[str], object]) -> int:
         """Shrink the pool to a limit, oldest first, and save it; the bytes freed.
 
+        Costs nothing for the pool's own limit if this object has not touched it: who did last has kept to it.
         has(hash): whether a store has it *now*. ingest(path_abs): store a file, raise RegenError if that fails.
         Bytes that no store has go into one first; where that fails the file stays in the pool.
         """
+        if self._sigs is None and limit_bytes >= self.limit_bytes:
+            return 0
         self._ensure_loaded()
         freed = self._ingest_odd(ingest)
         sizes = {name: self._size(name, known) for name, known in self._sigs.items()}
@@ -307,12 +308,12 @@ class SparePool:
     def _set_aside(self, spare: str) -> None:
         files.replace(spare, f"{self.folder}/{self._ODD}{files.temp_tag()}")
 
-    def _is_sound(self, name: str, hash: str, known: StatSig | None) -> bool:
+    def _is_sound(self, name: str, hash: str, known: str | None) -> bool:
         """Whether a pooled file still has the bytes of its name. One that has not is set aside or forgotten."""
         spare = f"{self.folder}/{name}"
         try:
             st = os.lstat(spare)
-            if known is not None and sig(st) == known:
+            if known == _sig_text(st):
                 return True
             if digest.hash_file(spare)[0] == hash and stat.S_IMODE(st.st_mode) in (ASSET_MODE, 0o444):
                 return True
@@ -326,7 +327,7 @@ class SparePool:
     def _drop(self, name: str, has: Callable[[str], bool], ingest: Callable[[str], object]) -> bool:
         spare, known, hash = f"{self.folder}/{name}", self._sigs[name], name[:64]
         try:
-            if known is None or sig(os.lstat(spare)) != known or not has(hash):
+            if known != _sig_text(os.lstat(spare)) or not has(hash):
                 ingest(spare)  # hashes it itself: whatever its bytes are now, they are in a store then
         except FileNotFoundError:
             pass
@@ -352,12 +353,10 @@ class SparePool:
                     continue  # it stays until it can be stored
         return freed
 
-    def _size(self, name: str, known: StatSig | None) -> int:
-        if known is not None:
-            return known.size
+    def _size(self, name: str, known: str | None) -> int:
         try:
-            return os.lstat(f"{self.folder}/{name}").st_size
-        except OSError:
+            return int(known.split(" ", 1)[0]) if known else os.lstat(f"{self.folder}/{name}").st_size
+        except (OSError, ValueError):
             return 0
 
     # -- the index -------------------------------------------------------------------------------------------------
@@ -366,7 +365,7 @@ class SparePool:
         if self._sigs is None:
             self.load()
 
-    def _remember(self, name: str, known: StatSig | None) -> None:
+    def _remember(self, name: str, known: str | None) -> None:
         self._sigs[name] = known
         self._by_hash.setdefault(name[:64], []).append(name)
 
@@ -376,20 +375,19 @@ class SparePool:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
-    def _read_index(self) -> dict[str, StatSig]:
+    def _read_index(self, there: set[str]) -> dict[str, str]:
+        """{name: signature} of the files that are there. A torn line's signature is nobody's."""
         try:
             with open(f"{self.folder}/{self._INDEX}", encoding="utf-8", errors="replace") as file:
                 lines = file.read().split("\n")
         except OSError:
             return {}
+        self._lines = len(lines)
         written = {}
         for line in lines:
-            fields = line.split(" ")
-            if len(fields) == 5 and _is_spare_name(fields[0]):
-                try:
-                    written[fields[0]] = StatSig(int(fields[1]), int(fields[2]), int(fields[3]), int(fields[4]))
-                except ValueError:
-                    continue  # a line torn by a crash
+            name, _, known = line.partition(" ")
+            if name in there:
+                written[name] = known
         return written
 
     def _append_index(self) -> None:
@@ -402,13 +400,13 @@ class SparePool:
         self._lines += len(self._unsaved)
 
     def _rewrite_index(self) -> None:
-        lines = [_index_line(name, known) for name, known in self._sigs.items() if known is not None]
+        lines = [f"{name} {known}\n" for name, known in self._sigs.items() if known is not None]
         files.write_atomic(f"{self.folder}/{self._INDEX}", "".join(lines).encode())
         self._lines = len(lines)
 
 
-def _index_line(name: str, known: StatSig) -> str:
-    return f"{name} {known.size} {known.mtime_ns} {known.ctime_ns} {known.inode}\n"
+def _sig_text(st: os.stat_result) -> str:
+    return f"{st.st_size} {st.st_mtime_ns} {st.st_ctime_ns} {st.st_ino}"
 
 
 def _is_spare_name(name: str) -> bool:

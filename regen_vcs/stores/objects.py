@@ -60,7 +60,7 @@ class ObjectStore:
             return None
         except OSError as error:
             raise files.write_error(error, f"looking for an object in {self.root}") from error
-        return st if is_sealed(st, hash) else self._recheck(hash, path)
+        return st if is_sealed(st, hash) else self._examine(hash, path)[1]
 
     def has(self, hash: str) -> bool:
         """Whether a sound object of that name is here now."""
@@ -86,14 +86,19 @@ class ObjectStore:
         """An object's bytes, hashed while read. CorruptionError (and quarantine) if wrong; RegenError if none."""
         with self.open(hash) as file:
             data = file.read()
+            inode = os.fstat(file.fileno()).st_ino
         if blake3(data).hexdigest() != hash:
-            self.quarantine(hash)
+            self.quarantine(hash, inode)
             raise corrupt(hash, self.root)
         return data
 
     def verify(self, hash: str) -> bool:
         """Hash the whole object, seal or no seal. False if it is missing or wrong; a wrong one is quarantined."""
-        return self._recheck(hash, self.path_of(hash)) is not None
+        return self.examine(hash) is True
+
+    def examine(self, hash: str) -> bool | None:
+        """Hash the whole object: True sound, False wrong (quarantined where possible), None not there. RegenError."""
+        return self._examine(hash, self.path_of(hash))[0]
 
     def __iter__(self) -> Iterator[str]:
         """The hashes of everything stored here, sound or not, in no particular order."""
@@ -116,24 +121,24 @@ class ObjectStore:
 
     # -- doubt -----------------------------------------------------------------------------------------------------
 
-    def _recheck(self, hash: str, path: str) -> os.stat_result | None:
-        """Hash an object: right → sealed anew, its stat; wrong → quarantined, None; gone → None."""
+    def _examine(self, hash: str, path: str) -> tuple[bool | None, os.stat_result | None]:
+        """(as `examine`, stat of a sound object). A sound one is sealed anew."""
         try:
             fd = digest.open_regular(path)
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            return None, None
         except InvalidError:
             self.quarantine(hash)
-            return None
+            return False, None
         except OSError as error:
             raise files.write_error(error, f"reading {path}") from error
         try:
             if digest.hash_fd(fd)[0] != hash:
-                self.quarantine(hash)
-                return None
+                self.quarantine(hash, os.fstat(fd).st_ino)
+                return False, None
             if not is_sealed(os.fstat(fd), hash):
                 _reseal(fd, path, hash)
-            return os.fstat(fd)
+            return True, os.fstat(fd)
         except OSError as error:
             raise RegenError(
                 f"object {hash[:12]}… cannot be read from {self.root}: {error.strerror}", "check the disk, then regen-vcs fsck"
@@ -141,12 +146,18 @@ class ObjectStore:
         finally:
             os.close(fd)
 
-    def quarantine(self, hash: str) -> str | None:
-        """Take an object out of the store without losing its bytes; where they are now. None if that failed."""
+    def quarantine(self, hash: str, inode: int | None = None) -> str | None:
+        """Take an object out of the store without losing its bytes; where they are now. None if that failed.
+
+        inode: of the file found wrong, since a sound one may have come in its place meanwhile.
+        """
         aside = f"{self.root}/quarantine/{hash}-{files.temp_tag()}"
         try:
             os.makedirs(os.path.dirname(aside), exist_ok=True)
             files.replace(self.path_of(hash), aside)
+            if inode is not None and os.lstat(aside).st_ino != inode:
+                files.replace(aside, self.path_of(hash))
+                return None
         except OSError:
             return None  # gone already, or a read-only store: it is not returned either way
         return aside
@@ -206,6 +217,10 @@ class ObjectStore:
         """
         return durable.Batching(self, self.root)
 
+    def is_pending(self, hash: str) -> bool:
+        """Whether an open batch of this process has the object."""
+        return self.pending is not None and self.path_of(hash) in self.pending
+
     def remove(self, hash: str) -> bool:
         """Delete an object; whether there was one. RegenError if it cannot be."""
         path = self.path_of(hash)
@@ -235,7 +250,7 @@ class ObjectStore:
 
     def _store_small(self, hash: str, data: bytes, label: str) -> None:
         final = self.path_of(hash)
-        if self.pending is not None and final in self.pending:
+        if self.is_pending(hash):
             return
         try:
             fd, temp = self._create_temp(os.path.dirname(final))
@@ -270,7 +285,7 @@ class ObjectStore:
                 hash = write()
                 _check_expected(hash, expect, label)
                 final = self.path_of(hash)
-                needed = known is None or not (self._is_pending(final) or known(hash))
+                needed = known is None or not (self.is_pending(hash) or known(hash))
                 if needed:
                     set_seal(fd, temp, hash)
                     if self.pending is None:
@@ -288,9 +303,6 @@ class ObjectStore:
             files.remove_file(temp)
             raise
         return hash
-
-    def _is_pending(self, final: str) -> bool:
-        return self.pending is not None and final in self.pending
 
     def _name(self, temp: str, final: str) -> None:
         if not temp.startswith(final[:-62]):  # written above the shards, since its name was not known yet
@@ -409,7 +421,7 @@ class LocalStores:
         return self.cache if proven else self.keep
 
     def _is_held(self, hash: str) -> bool:
-        return self.holder(hash) is not None
+        return any(store.is_pending(hash) for store in self.stores) or self.holder(hash) is not None
 
     # -- moving ----------------------------------------------------------------------------------------------------
 

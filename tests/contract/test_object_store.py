@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from blake3 import blake3
@@ -33,6 +34,9 @@ class Proven:
 
     def __getattr__(self, name: str):
         return getattr(self._stores, name)
+
+    def __iter__(self):
+        return iter(self._stores)
 
     def ingest_file(self, *args, **kwargs):
         return self._stores.ingest_file(*args, proven=True, **kwargs)
@@ -145,7 +149,7 @@ def test_storing_twice_writes_once(store, write, tmp_path, size):
     (path,) = everything_below(tmp_path)
     inode = os.stat(path).st_ino
     store.ingest_file(source)
-    store.ingest_file(source, expect=name_of(open(source, "rb").read()))
+    store.ingest_file(source, expect=name_of(Path(source).read_bytes()))
     assert everything_below(tmp_path) == [path]
     assert os.stat(path).st_ino == inode
 
@@ -265,7 +269,7 @@ def test_a_broken_seal_on_wrong_bytes_is_never_returned(store, tmp_path):
     assert not os.path.lexists(path)
     (aside,) = everything_below(tmp_path)
     assert f"/quarantine/{hash}-" in aside
-    assert open(aside, "rb").read() == b"?ound"
+    assert Path(aside).read_bytes() == b"?ound"
 
 
 def test_bit_rot_under_a_whole_seal_is_found_on_reading(store, tmp_path):

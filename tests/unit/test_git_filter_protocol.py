@@ -8,7 +8,14 @@ import pytest
 
 from regen_vcs.errors import InvalidError
 from regen_vcs.git.filter_protocol import serve
-from regen_vcs.git.pktline import ProtocolError, encode_list, encode_stream, read_list, read_packet_or_end, read_stream
+from regen_vcs.git.pktline import (
+    ProtocolError,
+    encode_list,
+    encode_stream,
+    read_list,
+    read_packet_or_end,
+    read_stream,
+)
 
 HELLO = encode_list((b"git-filter-client", b"version=2"))
 OFFER = encode_list((b"capability=clean", b"capability=smudge", b"capability=delay"))

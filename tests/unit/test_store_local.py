@@ -152,3 +152,20 @@ def test_place_finds_the_object(stores, tmp_path):
             stores.place(blake3(b"absent").hexdigest(), tree, "b.png")
     assert (tmp_path / "tree" / "shots" / "a.png").read_bytes() == b"pixels"
     assert os.listdir(tmp_path / "tree") == ["shots"]
+
+
+def test_a_batch_of_both_stores_holds_an_object_once(stores):
+    with stores.batch():
+        hash, _ = stores.ingest_bytes(b"x")
+        stores.ingest_bytes(b"x", proven=True)
+        other, _ = stores.ingest_bytes(b"y", proven=True)
+        stores.ingest_bytes(b"y")
+    assert stores.holder(hash) is stores.keep
+    assert stores.holder(other) is stores.cache
+    assert sorted(stores) == sorted([hash, other])
+
+
+def test_quarantine_does_not_take_the_sound_object_that_came_instead(stores):
+    hash, _ = stores.ingest_bytes(b"x")
+    assert stores.keep.quarantine(hash, inode=1) is None
+    assert stores.has(hash)

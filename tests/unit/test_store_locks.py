@@ -18,9 +18,8 @@ HASH = blake3(b"x").hexdigest()
 
 def test_many_rely_or_one_sweeps(tmp_path):
     lock = StoreLock(str(tmp_path / "v1"))
-    with lock.shared(), lock.shared():
-        with pytest.raises(RegenError, match="another"), lock.exclusive(timeout=0):
-            pass
+    with lock.shared(), lock.shared(), pytest.raises(RegenError, match="another"), lock.exclusive(timeout=0):
+        pass
     with lock.exclusive(timeout=0), pytest.raises(RegenError), lock.shared(timeout=0.05):
         pass
     with lock.exclusive(timeout=0):

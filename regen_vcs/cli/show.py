@@ -1,0 +1,246 @@
+"""`show`, `explain`."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import click
+
+from regen_vcs.cli.terminal import print_json, say, workspace
+from regen_vcs.engine.explain import explain
+from regen_vcs.engine.provenance import describe, read_log
+from regen_vcs.engine.workspace import Workspace
+from regen_vcs.errors import RegenError
+from regen_vcs.model.quantities import human_duration, human_size
+
+# Of a log, the end tells why; `--log` shows all of it.
+_LOG_LINES = 15
+# A value longer than this stands on one line with an ellipsis; --json has all of it.
+_VALUE_WIDTH = 160
+
+
+@click.command("show")
+@click.argument("asset")
+@click.option("--log", "whole_log", is_flag=True, help="Only the whole log of the last failure, or of the accepted take.")
+@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
+def show_command(asset: str, whole_log: bool, as_json: bool) -> int:
+    """Show ASSET's recipe, its takes, what went wrong last, and the commit that last changed it.
+
+    \b
+    Example: regen-vcs show sky.png
+    """
+    with workspace() as ws:
+        found = describe(ws, ws.asset_arg(asset, os.getcwd()))
+        if whole_log:
+            return _show_log(ws, found, as_json)
+    if as_json:
+        print_json(found)
+    else:
+        for line in _describing(found):
+            say(line)
+    return 0
+
+
+@click.command("explain")
+@click.argument("asset")
+@click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
+def explain_command(asset: str, as_json: bool) -> int:
+    """Say why ASSET is stale, missing or not in the cache, parameter by parameter, and what sync or regenerate would do.
+
+    \b
+    Example: regen-vcs explain sky.png
+    """
+    with workspace() as ws:
+        answer = explain(ws, ws.asset_arg(asset, os.getcwd()))
+    if as_json:
+        print_json(answer)
+    else:
+        for line in _explaining(answer):
+            say(line)
+    return 0
+
+
+# ---------------------------------------------------------------- show
+
+
+def _show_log(ws: Workspace, found: dict, as_json: bool) -> int:
+    digest = _log_of(found)
+    lines = read_log(ws, digest)
+    if lines is None:
+        what = "its log is in no store any more" if digest else "there is no log: nothing was printed, or nothing ran here"
+        raise RegenError(f"{found['path']}: {what}")
+    if as_json:
+        print_json({"path": found["path"], "log": f"blake3:{digest}", "lines": lines})
+        return 0
+    for line in lines:
+        say(line)
+    return 0
+
+
+def _log_of(found: dict) -> str | None:
+    """The hash of the log to show: of the last failure, else of the newest take, an accepted one first."""
+    if found["failure"]:
+        return found["failure"]["log"]
+    takes = sorted(found["takes"], key=lambda take: take["accepted"])
+    return next((take["log"] for take in reversed(takes) if take["log"]), None)
+
+
+def _describing(found: dict) -> list[str]:
+    reason = f"  ({found['reason']})" if found["reason"] else ""
+    lines = [f"{found['path']}: {found['state']}{reason}"]
+    lines += _recipe_lines(found)
+    lines += _output_lines(found)
+    if found["takes"]:
+        lines += ["", "takes"] + [f"  {_take_line(take)}" for take in found["takes"]]
+    if found["failure"]:
+        lines += _failure_lines(found["failure"])
+    return lines + _history_lines(found)
+
+
+def _recipe_lines(found: dict) -> list[str]:
+    if found["generator"] is None:
+        return ["", "a source asset: nothing can make its bytes again"]
+    lines = ["", "recipe", f"  generator    {found['generator']}"]
+    if found["definition"]:
+        word = "" if found["definition_current"] else "  (not what regen.toml says here)"
+        lines.append(f"  definition   {_short(found['definition'])}{word}")
+    lines += [f"  {name:<12} {_value(value)}" for name, value in _prefixed_names("params.", found["params"])]
+    for each in found["inputs"]:
+        lines.append(f"  {'inputs.' + each['name']:<12} {each['path']}  ({each['kind']}, {each['state']})")
+    for role, model in found["models"].items():
+        words = [model.get("name"), model.get("version"), _short(model.get("hash"))]
+        lines.append(f"  {'models.' + role:<12} {' '.join(word for word in words if word)}")
+    lines.append(f"  key          {found['key'] or 'none: an input is pending or missing'}")
+    return lines
+
+
+def _prefixed_names(prefix: str, values: dict) -> list[tuple[str, object]]:
+    return [(prefix + name, value) for name, value in values.items()]
+
+
+def _output_lines(found: dict) -> list[str]:
+    output = found["output"]
+    if output is None:
+        return ["", "nothing is accepted yet"]
+    lines = ["", "accepted output", f"  hash         {output['hash']}", f"  size         {_size_words(output)}"]
+    if output.get("content"):
+        lines.append(f"  content      {output['content']}")
+    places = [word for word, here in (("on disk", found["on_disk"] == output["hash"]), ("in a store", found["in_store"])) if here]
+    lines.append(f"  is           {', '.join(places) or 'neither on disk nor in a store'}")
+    if found["on_disk"] and found["on_disk"] != output["hash"]:
+        lines.append(f"  on disk is   {found['on_disk']}")
+    if found["review"]:
+        lines.append(f"  review       {_review_words(found['review'], output)}")
+    return lines
+
+
+def _size_words(output: dict) -> str:
+    media = output.get("media") or {}
+    words = [human_size(output["size"])]
+    if output.get("frames"):
+        words.append(f"frames {output['frames']}")
+    if output.get("files") is not None:
+        words.append(f"{output['files']} files")
+    if media.get("type"):
+        words.append(str(media["type"]))
+    if media.get("width") and media.get("height"):
+        words.append(f"{media['width']}×{media['height']}")
+    if media.get("duration"):
+        words.append(f"{media['duration']} s")
+    return ", ".join(words)
+
+
+def _review_words(review: dict, output: dict) -> str:
+    about = "" if review.get("hash") in (None, output["hash"]) else ", of another output"
+    by = f" by {review['by']}" if review.get("by") else ""
+    note = f": {review['note']}" if review.get("note") else ""
+    return f"{review.get('state', '?')}{by}{about}{note}"
+
+
+def _take_line(take: dict) -> str:
+    words = [_short(take["hash"]), str(take["at"] or "")[:19].replace("T", " ")]
+    if isinstance(take["seconds"], int | float):
+        words.append(human_duration(round(take["seconds"], 2)))
+    if take["generator_version"]:
+        words.append(f"version {take['generator_version']}")
+    marks = [word for word, name in (("accepted", "accepted"), ("on disk", "on_disk"), ("in a store", "in_store")) if take[name]]
+    if not take["current"]:
+        marks.append("of the recipe as it was")
+    if isinstance(take["environment"], dict):
+        words.append(" ".join(f"{name} {value}" for name, value in sorted(take["environment"].items())))
+    return "  ".join(words) + (f"  ({', '.join(marks)})" if marks else "")
+
+
+def _failure_lines(failure: dict) -> list[str]:
+    lines = ["", f"last failure, {str(failure['at'])[:19].replace('T', ' ')}", f"  {failure['reason']}"]
+    if failure["lines"] is None:
+        return lines
+    if len(failure["lines"]) > _LOG_LINES:
+        lines.append(f"  … {len(failure['lines']) - _LOG_LINES} more lines: regen-vcs show --log")
+    return lines + [f"  | {line}" for line in failure["lines"][-_LOG_LINES:]]
+
+
+def _history_lines(found: dict) -> list[str]:
+    commit = found["commit"]
+    if commit is None:
+        return ["", "never committed"]
+    lines = ["", f"last changed by {commit['id'][:10]}  {commit['at'][:10]}  {commit['author']}: {commit['subject']}"]
+    if not found["committed"]:
+        lines.append("  and edited since, which is not committed")
+    return lines
+
+
+def _short(digest: str | None) -> str | None:
+    """`blake3:9f2c12345678…`"""
+    if not digest:
+        return None
+    kind, _, digits = digest.rpartition(":")
+    return f"{kind}:{digits[:12]}…" if kind else f"{digits[:12]}…"
+
+
+def _value(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _VALUE_WIDTH else text[: _VALUE_WIDTH - 1] + "…"
+
+
+# ---------------------------------------------------------------- explain
+
+
+def _explaining(answer: dict) -> list[str]:
+    lines = [f"{answer['path']}: {answer['state']}" + (f": {answer['reason']}" if answer["reason"] else "")]
+    if answer["changes"]:
+        lines += ["", "changed since the accepted output was made" if answer["accepted_key"] else "changed"]
+        lines += [f"  {line}" for line in answer["changes"]]
+    if answer["inputs"]:
+        lines += ["", "inputs"]
+        lines += [f"  {each['name']}: {each['path']} is {each['state']}" for each in answer["inputs"]]
+    if answer["since_head"]:
+        lines += ["", "changed since the last commit"] + [f"  {line}" for line in answer["since_head"]]
+    if answer["notes"]:
+        lines += [""] + [f"  {line}" for line in answer["notes"]]
+    if answer["nearest"]:
+        lines += _nearest_lines(answer["nearest"])
+    if answer["cache"]:
+        lines += ["", _cache_line(answer)]
+    for verb in ("sync", "regenerate"):
+        if answer[f"on_{verb}"]:
+            lines.append(f"  {verb:<10} {answer[f'on_{verb}']}")
+    return lines
+
+
+def _nearest_lines(nearest: dict) -> list[str]:
+    count = "1 take" if nearest["takes"] == 1 else f"{nearest['takes']} takes"
+    lines = ["", f"never made before; the nearest recipe that was ({nearest['key'][:12]}…, {count}) differs in"]
+    return lines + [f"  {line}" for line in nearest["changes"] or ["an input, or the format"]]
+
+
+def _cache_line(answer: dict) -> str:
+    """What the cache has for the key, in one line."""
+    cache = answer["cache"]
+    if answer["key"] is None:
+        return "there is no key to look up in the cache"
+    if not cache["takes"]:
+        return f"the cache has no take of this key ({answer['key'][:12]}…)"
+    count = "1 take" if cache["takes"] == 1 else f"{cache['takes']} takes"
+    return f"the cache has {count} of this key ({answer['key'][:12]}…), {cache['in_store']} of {cache['outputs']} with its bytes"

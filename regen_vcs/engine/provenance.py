@@ -1,0 +1,239 @@
+"""Where an asset comes from: its recipe with the state of its inputs, its takes, its log, and its last commit.
+
+Also `Past`: what the repository held at earlier commits, for whoever compares then with now.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections import namedtuple
+
+from regen_vcs.engine.desired import Desired
+from regen_vcs.engine.status import Status, Survey, in_store, survey
+from regen_vcs.engine.sync import Snapshot, has_all
+from regen_vcs.engine.takes import output_of_record
+from regen_vcs.engine.workspace import Workspace
+from regen_vcs.errors import InvalidError, RegenError
+from regen_vcs.git.index import blob_oid
+from regen_vcs.git.repo import Repo
+from regen_vcs.model.paths import sidecar_of
+from regen_vcs.model.recipe import Recipe, parse_recipe, recipe_to_json
+
+# How far back `Past` looks: each commit costs a few calls of git.
+COMMIT_LIMIT = 50
+
+Found = namedtuple("Found", ("survey", "status", "desired"))
+
+
+def find_asset(ws: Workspace, path: str) -> Found:
+    """The asset among all of them. RegenError where there is no sidecar for it."""
+    everything = survey(ws)
+    status = next((each for each in everything.statuses if each.path == path), None)
+    desired = everything.snapshot.assets.get(path)
+    if status is None or desired is None:
+        what = f"{path}: {status.reason}" if status else f"{path}: there is no recipe for it"
+        raise RegenError(what, "see: regen-vcs status")
+    return Found(everything, status, desired)
+
+
+def readable_recipe(snapshot: Snapshot, desired: Desired, status: Status) -> Recipe:
+    """The asset's recipe. InvalidError where its sidecar is damaged, in conflict, or not on disk."""
+    if desired.facts.problem:
+        raise InvalidError(desired.facts.problem[1], desired.facts.problem[2])
+    if desired.unmerged:
+        raise InvalidError(f"{desired.path}: {status.reason}", "resolve the conflict, then: git add")
+    if desired.side_sig is None:
+        raise InvalidError(f"{desired.path}: {status.reason}")
+    return snapshot.inputs.recipe_of(desired)
+
+
+def describe(ws: Workspace, path: str) -> dict:
+    """Everything `show` tells of one asset, as JSON (docs/commands.md has the shape)."""
+    everything, status, desired = find_asset(ws, path)
+    snapshot = everything.snapshot
+    recipe = readable_recipe(snapshot, desired, status)
+    document = recipe_to_json(recipe)
+    return {
+        "path": path,
+        "sidecar": sidecar_of(path),
+        "state": status.state,
+        "reason": status.reason,
+        "generator": recipe.generator,
+        "definition": document.get("definition"),
+        "definition_current": _definition_current(snapshot, recipe),
+        "models": document.get("models", {}),
+        "params": document.get("params", {}),
+        "inputs": describe_inputs(everything, desired),
+        "key": status.key,
+        "output": document.get("output"),
+        "on_disk": _prefixed(status.on_disk),
+        "in_store": in_store(ws, desired),
+        "review": recipe.review,
+        "meta": document.get("meta", {}),
+        "takes": list_takes(ws, status, desired),
+        "failure": _failure(ws, path),
+        "commit": last_commit(ws.repo, path),
+        "committed": _is_committed(ws.repo, path),
+    }
+
+
+def _definition_current(snapshot: Snapshot, recipe: Recipe) -> bool | None:
+    """Whether the sidecar's definition is what regen.toml and its code say here; None where it needs none."""
+    if recipe.generator is None or ":" not in recipe.generator:
+        return None
+    return snapshot.definitions.is_current(recipe.generator, recipe.definition)
+
+
+# ---------------------------------------------------------------- inputs
+
+
+def describe_inputs(everything: Survey, desired: Desired) -> list[dict]:
+    """[{"name", "value", "path", "kind", "state", "hash"}]: `value` as spelt, `path` from the root, hash of the bytes.
+
+    kind: "asset" (state: that asset's own), "file" (ok, edited, untracked, missing) or "root" (ok, missing, unmapped).
+    """
+    inputs = everything.snapshot.inputs
+    try:
+        targets = inputs.targets(desired)
+    except InvalidError:
+        return []
+    states = {each.path: each.state for each in everything.statuses}
+    edited = set(inputs.edited(list(targets.values())))
+    return [
+        {
+            "name": name,
+            "value": desired.facts.inputs[name],
+            "path": target,
+            "kind": "root" if target.startswith("@") else "asset" if inputs.is_asset(target) else "file",
+            "state": _input_state(everything.snapshot, states, edited, target),
+            "hash": _prefixed(inputs.hash_of(target)),
+        }
+        for name, target in targets.items()
+    ]
+
+
+def _input_state(snapshot: Snapshot, states: dict[str, str], edited: set[str], target: str) -> str:
+    inputs = snapshot.inputs
+    if target.startswith("@"):
+        if inputs.root_path(target) is None:
+            return "unmapped"
+        return "ok" if inputs.hash_of(target) else "missing"
+    if inputs.is_asset(target):
+        return states.get(target, "missing")
+    if inputs.oid_of(target) is None:
+        return "untracked" if os.path.isfile(f"{snapshot.ws.root}/{target}") else "missing"
+    return "edited" if target in edited else "ok"
+
+
+# ---------------------------------------------------------------- takes
+
+
+def list_takes(ws: Workspace, status: Status, desired: Desired) -> list[dict]:
+    """Every observation of the current key and of the accepted output's key, oldest first.
+
+    [{"hash", "key", "current", "at", "seconds", "generator_version", "environment", "size", "accepted", "on_disk",
+    "in_store", "log"}]; `current`: of the recipe as it is now.
+    """
+    keys = dict.fromkeys(key for key in (desired.facts.out_key, status.key) if key)
+    return [_take(ws, status, desired, record) for key in keys for record in ws.results.takes(key)]
+
+
+def _take(ws: Workspace, status: Status, desired: Desired, record: dict) -> dict:
+    digest = record["output_hash"]
+    output = output_of_record(record, record["key"])
+    return {
+        "hash": _prefixed(digest),
+        "key": record["key"],
+        "current": record["key"] == status.key,
+        "at": record.get("at"),
+        "seconds": record.get("seconds"),
+        "generator_version": record.get("generator_version"),
+        "environment": record.get("environment"),
+        "size": output.size if output else None,
+        "accepted": digest == desired.facts.out_hash,
+        "on_disk": digest == status.on_disk,
+        "in_store": has_all(ws.stores, digest, bool(output) and output.is_tree),
+        "log": record.get("log"),
+    }
+
+
+# ---------------------------------------------------------------- logs
+
+
+def _failure(ws: Workspace, path: str) -> dict | None:
+    found = ws.state.failed.get(path)
+    if not found:
+        return None
+    return {"reason": found["reason"], "at": found["at"], "log": found["log"], "lines": read_log(ws, found["log"])}
+
+
+def read_log(ws: Workspace, digest: str | None) -> list[str] | None:
+    """The lines a generator printed; None where there is no log, or it is in no store any more."""
+    if not digest or not ws.stores.has(digest):
+        return None
+    return ws.stores.read_bytes(digest).decode("utf-8", "replace").splitlines()
+
+
+# ---------------------------------------------------------------- history
+
+
+def last_commit(repo: Repo, path: str) -> dict | None:
+    """{"id", "author", "at", "subject"} of the commit that last changed the asset's sidecar; None where none has."""
+    answer = repo.git.result(
+        "--literal-pathspecs", "log", "-1", "--format=%H%x00%an%x00%aI%x00%s", "--", sidecar_of(path)
+    )
+    if answer.status or not answer.stdout:
+        return None
+    fields = answer.stdout.decode("utf-8", "surrogateescape").rstrip("\n").split("\0")
+    return dict(zip(("id", "author", "at", "subject"), fields, strict=True))
+
+
+def _is_committed(repo: Repo, path: str) -> bool:
+    """Whether the sidecar on disk is the one in HEAD."""
+    with open(f"{repo.root}/{sidecar_of(path)}", "rb") as file:
+        here = blob_oid(file.read(), repo.oid_format)
+    answer = repo.git.result("rev-parse", "--verify", "--quiet", "--end-of-options", f"HEAD:{sidecar_of(path)}")
+    return answer.stdout.decode().strip() == here
+
+
+class Past:
+    """The repository as it was at the last commits that touched `paths`: newest first, at most COMMIT_LIMIT."""
+
+    def __init__(self, repo: Repo, paths: list[str]):
+        self._repo = repo
+        self._blobs: dict[tuple[str, str], bytes | None] = {}
+        self._names: dict[str, list[str]] = {}
+        self._paths = list(dict.fromkeys(paths))
+
+    @functools.cached_property
+    def commits(self) -> list[str]:
+        argv = ("--literal-pathspecs", "log", f"-{COMMIT_LIMIT}", "--format=%H", "--", *self._paths)
+        answer = self._repo.git.result(*argv)
+        return [] if answer.status else answer.stdout.decode().split()
+
+    def read(self, commit: str, path: str) -> bytes | None:
+        """A file's blob at a commit, never converted; None where there was none."""
+        if (commit, path) not in self._blobs:
+            answer = self._repo.git.result("cat-file", "blob", f"{commit}:{path}")
+            self._blobs[commit, path] = None if answer.status else answer.stdout
+        return self._blobs[commit, path]
+
+    def recipe(self, commit: str, path: str) -> Recipe | None:
+        """The asset's recipe at a commit; None where it had none that can be read."""
+        data = self.read(commit, sidecar_of(path))
+        try:
+            return parse_recipe(data, sidecar_of(path)) if data is not None else None
+        except InvalidError:
+            return None
+
+    def names(self, commit: str) -> list[str]:
+        """The path of every file at a commit."""
+        if commit not in self._names:
+            records = self._repo.git.lines0("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
+            self._names[commit] = [name.decode("utf-8", "surrogateescape") for name in records]
+        return self._names[commit]
+
+
+def _prefixed(digest: str | None) -> str | None:
+    return f"blake3:{digest}" if digest else None
