@@ -1,2 +1,56 @@
-def hook_main(cwd, environ):
-    return 0
+"""`regen-vcs check`, and what the pre-commit hook runs. The hook leaves before anything heavy where nothing of ours
+is staged."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from regen_vcs.cli.main import printable
+from regen_vcs.git.history import staged_changes
+from regen_vcs.git.repo import Repo
+
+_INVALID = 3
+_MANY = 50  # problems said one by one on a commit; CI and --json get them all
+
+
+def hook_main(cwd: str, environ: Mapping[str, str]) -> int:
+    """The pre-commit hook: 0, or 3 where the commit is refused."""
+    repo = Repo.discover(cwd, environ, keep_index=True)
+    if not _concerns_us(repo):
+        return 0
+    from regen_vcs.engine.check import check_staged
+    from regen_vcs.engine.status import survey
+    from regen_vcs.engine.workspace import Workspace
+
+    ws = Workspace.open(cwd, environ)
+    try:
+        survey(ws)  # what was edited goes into keep, while somebody is here to do it
+        report = check_staged(ws, repo)
+    finally:
+        ws.close()
+    errors = [each for each in report.problems if each.severity == "error"]
+    _print(report.problems[:_MANY], sys.stderr)
+    if len(report.problems) > _MANY:
+        print(f"… and {len(report.problems) - _MANY} more: regen-vcs check", file=sys.stderr)
+    if errors:
+        files = len({each.path for each in errors})
+        print(f"regen-vcs: not committed: {files} file{'s' * (files > 1)} to mend", file=sys.stderr)
+    return _INVALID if errors else 0
+
+
+def _concerns_us(repo: Repo) -> bool:
+    """Whether sidecars or regen.toml are staged, or new files that could be media."""
+    for change in staged_changes(repo):
+        if change.path.endswith(".regen.json") or change.path == "regen.toml" or change.status in "AT":
+            return True
+    return False
+
+
+def _print(problems: list, stream) -> None:
+    for each in problems:
+        where = f"{each.path}: {each.field}" if each.field else each.path
+        warning = "warning: " if each.severity == "warning" else ""
+        print(printable(f"{warning}{where}: {each.reason}"), file=stream)
+        if each.mend:
+            print(printable(f"  mend: {each.mend}"), file=stream)

@@ -101,38 +101,38 @@ def _describing(found: dict) -> list[str]:
 def _recipe_lines(found: dict) -> list[str]:
     if found["generator"] is None:
         return ["", "a source asset: nothing can make its bytes again"]
-    lines = ["", "recipe", f"  generator    {found['generator']}"]
+    rows = [("generator", found["generator"])]
     if found["definition"]:
         word = "" if found["definition_current"] else "  (not what regen.toml says here)"
-        lines.append(f"  definition   {_short(found['definition'])}{word}")
-    lines += [f"  {name:<12} {_value(value)}" for name, value in _prefixed_names("params.", found["params"])]
-    for each in found["inputs"]:
-        lines.append(f"  {'inputs.' + each['name']:<12} {each['path']}  ({each['kind']}, {each['state']})")
+        rows.append(("definition", f"{_short(found['definition'])}{word}"))
+    rows += [(f"params.{name}", _value(value)) for name, value in found["params"].items()]
+    rows += [(f"inputs.{each['name']}", f"{each['path']}  ({each['kind']}, {each['state']})") for each in found["inputs"]]
     for role, model in found["models"].items():
         words = [model.get("name"), model.get("version"), _short(model.get("hash"))]
-        lines.append(f"  {'models.' + role:<12} {' '.join(word for word in words if word)}")
-    lines.append(f"  key          {found['key'] or 'none: an input is pending or missing'}")
-    return lines
+        rows.append((f"models.{role}", " ".join(word for word in words if word)))
+    rows.append(("key", found["key"] or "none: an input is pending or missing"))
+    return ["", "recipe", *_table(rows)]
 
 
-def _prefixed_names(prefix: str, values: dict) -> list[tuple[str, object]]:
-    return [(prefix + name, value) for name, value in values.items()]
+def _table(rows: list[tuple[str, str]]) -> list[str]:
+    wide = min(30, max(len(name) for name, _ in rows))
+    return [f"  {name:<{wide}}  {text}" for name, text in rows]
 
 
 def _output_lines(found: dict) -> list[str]:
     output = found["output"]
     if output is None:
         return ["", "nothing is accepted yet"]
-    lines = ["", "accepted output", f"  hash         {output['hash']}", f"  size         {_size_words(output)}"]
+    rows = [("hash", output["hash"]), ("size", _size_words(output))]
     if output.get("content"):
-        lines.append(f"  content      {output['content']}")
-    places = [word for word, here in (("on disk", found["on_disk"] == output["hash"]), ("in a store", found["in_store"])) if here]
-    lines.append(f"  is           {', '.join(places) or 'neither on disk nor in a store'}")
+        rows.append(("content", output["content"]))
+    places = {"on disk": found["on_disk"] == output["hash"], "in a store": found["in_store"]}
+    rows.append(("is", ", ".join(word for word, here in places.items() if here) or "neither on disk nor in a store"))
     if found["on_disk"] and found["on_disk"] != output["hash"]:
-        lines.append(f"  on disk is   {found['on_disk']}")
+        rows.append(("on disk is", found["on_disk"]))
     if found["review"]:
-        lines.append(f"  review       {_review_words(found['review'], output)}")
-    return lines
+        rows.append(("review", _review_words(found["review"], output)))
+    return ["", "accepted output", *_table(rows)]
 
 
 def _size_words(output: dict) -> str:
@@ -164,7 +164,7 @@ def _take_line(take: dict) -> str:
         words.append(human_duration(round(take["seconds"], 2)))
     if take["generator_version"]:
         words.append(f"version {take['generator_version']}")
-    marks = [word for word, name in (("accepted", "accepted"), ("on disk", "on_disk"), ("in a store", "in_store")) if take[name]]
+    marks = [word for word in ("accepted", "on disk", "in store") if take[word.replace(" ", "_")]]
     if not take["current"]:
         marks.append("of the recipe as it was")
     if isinstance(take["environment"], dict):

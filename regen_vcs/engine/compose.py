@@ -16,7 +16,8 @@ from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError, UsageError
 from regen_vcs.generators import registry
 from regen_vcs.git import index
-from regen_vcs.model.paths import check_asset_path, fold, relative_input, sidecar_of
+from regen_vcs.model.canonical import normalise
+from regen_vcs.model.paths import check_asset_path, fold, relative_input, resolve_input, sidecar_of
 from regen_vcs.model.recipe import Model, Recipe
 from regen_vcs.model.schema import parse_param
 
@@ -53,7 +54,7 @@ class Composer:
 
     def complete(self, generator: str, params: Mapping[str, object]) -> dict:
         """All parameters, defaults written out: the key never depends on installed code."""
-        return registry.complete_params(self._load(generator), params)
+        return normalise(registry.complete_params(self._load(generator), params))
 
     def current_definition(self, generator: str) -> str | None:
         return self._definitions.current(generator)
@@ -110,8 +111,6 @@ def record_sidecar(ws: Workspace, path: str, recipe: Recipe) -> None:
 def refuse_cycle(ws: Workspace, path: str, recipe: Recipe) -> None:
     """InvalidError where the asset would, through its inputs, depend on itself; the cycle is shown."""
     snapshot = look(ws, paths=set())
-    from regen_vcs.model.paths import resolve_input
-
     trail: list[str] = []
     seen: set[str] = set()
 

@@ -13,7 +13,7 @@ from regen_vcs.engine.memory import EMPTY_ROW
 from regen_vcs.engine.observe import frame_number, list_files
 from regen_vcs.engine.planner import is_edited
 from regen_vcs.engine.sidecars import read_sidecar, write_in_tree, write_sidecar
-from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, remember, store_files
+from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, remember, rescue
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError, UsageError
 from regen_vcs.git import index
@@ -106,9 +106,7 @@ def _remove_one(ws: Workspace, snapshot: Snapshot, path: str) -> None:
     seen, row = snapshot.seen(path), ws.state.rows.get(path, EMPTY_ROW)
     if seen.kind == "present":
         if is_edited(row, seen):
-            store_files(ws, path, seen)
-            size = sum(found[1][0] for found in seen.files.values())
-            ws.rescued.add(ws.uuid, ws.root, path, seen.hash, size, "edited; removed with regen-vcs rm")
+            rescue(ws, path, seen, "edited; removed with regen-vcs rm")
         plan_step = Step(REMOVE, path, seen.hash, 0, "", None)
         Executor(snapshot)._remove(plan_step)
     sidecar = sidecar_of(path)

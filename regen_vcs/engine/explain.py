@@ -27,7 +27,7 @@ from regen_vcs.errors import InvalidError, RegenError
 from regen_vcs.model.key import compute_key, hash_bytes
 from regen_vcs.model.paths import sidecar_of
 from regen_vcs.model.plan import FETCH, MATERIALISE, QUEUE, REFUSE, REGENERATE, REMOVE, RESCUE, Step
-from regen_vcs.model.quantities import format_duration
+from regen_vcs.model.quantities import human_duration
 from regen_vcs.model.recipe import Recipe, parse_recipe
 
 # How many of the recipes in keep are compared, to find the nearest to one that was never made.
@@ -379,7 +379,7 @@ def _step_words(step: Step) -> str:
 
 
 def _about(seconds: float | None) -> str:
-    return f"about {format_duration(max(1.0, round(seconds)))}" if seconds is not None else "time unknown"
+    return f"about {human_duration(seconds)}" if seconds is not None else "time unknown"
 
 
 def _on_regenerate(ws: Workspace, path: str) -> str:

@@ -16,7 +16,7 @@ from regen_vcs.engine.memory import EMPTY_ROW
 from regen_vcs.engine.planner import is_edited
 from regen_vcs.engine.production import JobFailed, Producer, Take, make_order
 from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
-from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, remember, store_files
+from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, remember, rescue
 from regen_vcs.engine.takes import measure
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import Interrupted, InvalidError, RegenError
@@ -151,10 +151,8 @@ def _settle_take(ws: Workspace, here: Snapshot, path: str, take: Take, by_user: 
 
 def _rescue_edited(ws: Workspace, here: Snapshot, path: str) -> None:
     row, seen = ws.state.rows.get(path, EMPTY_ROW), here.seen(path)
-    if seen.kind == "present" and is_edited(row, seen) and not seen.hash == here.assets[path].facts.out_hash:
-        store_files(ws, path, seen)
-        size = sum(found[1][0] for found in seen.files.values())
-        ws.rescued.add(ws.uuid, ws.root, path, seen.hash, size, "edited; regenerated")
+    if seen.kind == "present" and is_edited(row, seen) and seen.hash != here.assets[path].facts.out_hash:
+        rescue(ws, path, seen, "edited; regenerated")
 
 
 def _accept(ws: Workspace, here: Snapshot, executor: Executor, desired: Desired, take: Take, verdict: str) -> Made:

@@ -74,10 +74,10 @@ def _list_frames(root: str, sequence: Sequence) -> list[str] | None:
     found = []
     for name in sorted(names):
         digits = name[len(prefix) : len(name) - len(suffix)]
-        if name.startswith(prefix) and name.endswith(suffix) and digits.isascii() and digits.isdigit():
-            # Padding is at least the number of '#': frame 10000 of a four-digit sequence has five.
-            if len(digits) == sequence.digits or (len(digits) > sequence.digits and digits[0] != "0"):
-                found.append(f"{folder}/{name}" if folder else name)
+        # Padding is at least the number of '#': frame 10000 of a four-digit sequence has five.
+        padded = len(digits) == sequence.digits or (len(digits) > sequence.digits and digits[0] != "0")
+        if name.startswith(prefix) and name.endswith(suffix) and digits.isascii() and digits.isdigit() and padded:
+            found.append(f"{folder}/{name}" if folder else name)
     return found
 
 

@@ -286,10 +286,7 @@ class Executor:
                     continue  # said again, and refused, by whatever step would replace them
 
     def _rescue(self, step: Step) -> None:
-        seen = self._snapshot.seen(step.path)
-        store_files(self._ws, step.path, seen)
-        size = sum(found[1][0] for found in seen.files.values())
-        self._ws.rescued.add(self._ws.uuid, self._ws.root, step.path, seen.hash, size, step.reason)
+        rescue(self._ws, step.path, self._snapshot.seen(step.path), step.reason)
 
     # -- steps ---------------------------------------------------------------------------------------------------
 
@@ -424,6 +421,14 @@ def _orphan_row(row: Row, seen: Observed) -> Row | None:
     if row.untracked:
         return row._replace(side_sig=None, disk_hash=None, files={}, accepted=None, stand_in="")
     return None
+
+
+def rescue(ws: Workspace, path: str, seen: Observed, why: str) -> None:
+    """Keep edited bytes that are about to give way, and write that down; once for the same bytes."""
+    store_files(ws, path, seen)
+    known = ((each["path"], each["hash"]) for each in ws.rescued.entries(ws.uuid))
+    if (path, seen.hash) not in known:
+        ws.rescued.add(ws.uuid, ws.root, path, seen.hash, sum(found[1][0] for found in seen.files.values()), why)
 
 
 def store_files(ws: Workspace, path: str, seen: Observed) -> str:

@@ -169,11 +169,22 @@ def _check_pattern(pattern: str) -> None:
 
 def _check_effect(repo: Repo, pattern: str) -> None:
     sample = _sample_of(pattern)
-    if repo.git.ok("check-ignore", "--no-index", "-q", "--", f"{sample}.regen.json"):
-        folder = pattern.rstrip("/*")
-        raise UsageError(f"{pattern!r} would make git ignore sidecars too", f"regen-vcs track '{folder}/**'" if folder else None)
+    sidecars = [f"{sample}.regen.json"]
+    if not re.search(r"[*?.\[]", pattern.rstrip("/").rpartition("/")[2]):
+        sidecars.append(f"{sample}/x.regen.json")  # `renders` is most likely a folder
+    hidden = any(repo.git.ok("check-ignore", "--no-index", "-q", "--", path) for path in sidecars)
+    if hidden or _hidden_sidecars(repo, pattern):
+        is_plain = not re.search(r"[*?\[]", pattern)
+        hint = f"regen-vcs track '{pattern.rstrip('/')}/**'" if is_plain else "name the files, or a folder as in 'media/**'"
+        raise UsageError(f"{pattern!r} would make git ignore sidecars too", hint)
     if not repo.git.ok("check-ignore", "--no-index", "-q", "--", sample):
         raise UsageError(f"{pattern!r} ignores no media that git would see", "check the pattern with git check-ignore -v")
+
+
+def _hidden_sidecars(repo: Repo, pattern: str) -> bool:
+    """Whether a sidecar that is here now would be ignored."""
+    options = [f"--exclude={line}" for line in track_lines([pattern])]
+    return bool(repo.git.out("ls-files", "-z", "-c", "-o", "-i", *options, "--", "*.regen.json"))
 
 
 def _sample_of(pattern: str) -> str:

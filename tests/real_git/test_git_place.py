@@ -423,6 +423,12 @@ def test_track_refuses_what_would_hide_sidecars(box, pattern):
     assert (box.root / ".gitignore").read_bytes() == b"*.tmp"
 
 
+def test_track_refuses_what_hides_sidecars_that_are_here(box):
+    box.sidecar("shots.d/a.png")
+    with pytest.raises(UsageError, match="sidecars too"):
+        attributes.track_pattern(box.repo(), "shots.*")
+
+
 def test_every_ignore_line_does_what_it_says(box):
     """Odd names through git itself: each asset ignored, no sidecar, no neighbour."""
     odd = [
