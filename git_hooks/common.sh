@@ -43,6 +43,12 @@ index_differs() {
   ! list_index | cmp -s - "$last"
 }
 
+# Whether a sidecar in the worktree is another than in the index: `git restore` and `git stash` move them past it.
+worktree_differs() {
+  ! GIT_OPTIONAL_LOCKS=0 git -c filter.regen.process= -c core.fsmonitor=false \
+    diff-files --quiet -- '*.regen.json' 2>/dev/null
+}
+
 # After a command that may have changed the worktree. git names a temporary index in some of them.
 has_work() {
   unset GIT_INDEX_FILE
@@ -75,6 +81,13 @@ launch() {
     "$tool" hook "$hook" "$@"
   else
     echo "regen-vcs: not found on this machine: $without_us" >&2
+  fi
+}
+
+# For the one command that goes on after its last hook: `git stash pop` brings untracked files back at its very end.
+launch_after_git() {
+  if [ -x @PROGRAM@ ] && [ -e @NEEDS@ ]; then
+    (@LAUNCHER@ hook after-exit "$PPID" </dev/null >/dev/null 2>&1 &)
   fi
 }
 

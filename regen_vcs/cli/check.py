@@ -10,7 +10,7 @@ from regen_vcs.cli.main import printable
 from regen_vcs.git.history import staged_changes
 from regen_vcs.git.repo import Repo
 
-_INVALID = 3
+EXIT_INVALID = 3
 _MANY = 50  # problems said one by one on a commit; CI and --json get them all
 
 
@@ -30,13 +30,13 @@ def hook_main(cwd: str, environ: Mapping[str, str]) -> int:
     finally:
         ws.close()
     errors = [each for each in report.problems if each.severity == "error"]
-    _print(report.problems[:_MANY], sys.stderr)
+    print_problems(report.problems[:_MANY], sys.stderr)
     if len(report.problems) > _MANY:
         print(f"… and {len(report.problems) - _MANY} more: regen-vcs check", file=sys.stderr)
     if errors:
         files = len({each.path for each in errors})
         print(f"regen-vcs: not committed: {files} file{'s' * (files > 1)} to mend", file=sys.stderr)
-    return _INVALID if errors else 0
+    return EXIT_INVALID if errors else 0
 
 
 def _concerns_us(repo: Repo) -> bool:
@@ -47,10 +47,19 @@ def _concerns_us(repo: Repo) -> bool:
     return False
 
 
-def _print(problems: list, stream) -> None:
+def print_problems(problems: list, stream) -> None:
     for each in problems:
         where = f"{each.path}: {each.field}" if each.field else each.path
         warning = "warning: " if each.severity == "warning" else ""
         print(printable(f"{warning}{where}: {each.reason}"), file=stream)
         if each.mend:
             print(printable(f"  mend: {each.mend}"), file=stream)
+
+
+def __getattr__(name: str):
+    """`check_command` for the click group: its module loads click, which the hook does without."""
+    if name == "check_command":
+        from regen_vcs.cli.check_command import check_command
+
+        return check_command
+    raise AttributeError(name)

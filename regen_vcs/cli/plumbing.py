@@ -34,6 +34,8 @@ def _hook(argv: list[str]) -> int:
         return 0
     from regen_vcs.engine import hooks
 
+    if name == "after-exit":
+        hooks.wait_for_exit(args)
     return _harmless(lambda: hooks.after_git(name, args, os.getcwd(), os.environ))
 
 
@@ -65,10 +67,12 @@ def _harmless(work) -> int:
 def _merge_driver(argv: list[str]) -> int:
     if len(argv) < 3:
         raise UsageError("merge-driver: wants %O %A %B [%L %P]")
-    from regen_vcs.engine.merging import merge_files
+    from regen_vcs.git.merge import merge_files
+    from regen_vcs.git.run import Git
 
     size = int(argv[3]) if len(argv) > 3 and argv[3].isdigit() else 7
-    return merge_files(argv[0], argv[1], argv[2], size, argv[4] if len(argv) > 4 else argv[1], os.getcwd(), os.environ)
+    conflicts = merge_files(Git(os.getcwd(), os.environ), argv[0], argv[1], argv[2], marker_size=size)
+    return 1 if conflicts else 0
 
 
 def _textconv(argv: list[str]) -> int:

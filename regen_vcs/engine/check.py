@@ -21,6 +21,7 @@ from regen_vcs.engine.sync import store_files
 from regen_vcs.engine.workspace import PROJECT_FILE, Workspace
 from regen_vcs.errors import InvalidError, NewerFormat, RegenError, UsageError
 from regen_vcs.git.history import Staged, staged_changes
+from regen_vcs.git.index import blob_oid
 from regen_vcs.git.managed_block import block_lines, read_file
 from regen_vcs.git.repo import Repo
 from regen_vcs.git.run import GitError
@@ -34,10 +35,11 @@ from regen_vcs.git.version import (
     parents_of_index,
     tracked_media,
 )
+from regen_vcs.model.canonical import pretty_bytes
 from regen_vcs.model.generator_table import glob_matches
 from regen_vcs.model.manifest import parse_manifest
 from regen_vcs.model.paths import SIDECAR_SUFFIX, asset_of, check_asset_path, fold, parse_sequence, sidecar_of
-from regen_vcs.model.recipe import Output, Recipe, parse_recipe, recipe_bytes
+from regen_vcs.model.recipe import Output, Recipe, parse_recipe, recipe_bytes, recipe_to_json
 
 ERROR, WARNING = "error", "warning"
 _SIDECAR_MODE = "100644"
@@ -83,6 +85,13 @@ def check_range(ws: Workspace, rev_range: str, wanted, *, with_bytes: bool = Tru
     )
 
 
+def media_in_git(ws: Workspace) -> list[Problem]:
+    """Files in the index that are media of a sidecar, or of a tracked pattern."""
+    version = IndexVersion(ws.repo)
+    checker = Checker(ws, version, None, with_bytes=False)
+    return checker.check_media([path for path in version.paths_under([""]) if not path.endswith(SIDECAR_SUFFIX)])
+
+
 def _split(changes: Iterable[Staged]) -> tuple[list[str], list[str]]:
     """(sidecars, other files) that were added or changed."""
     paths = [change.path for change in changes]
@@ -122,6 +131,11 @@ class Checker:
         unique = dict.fromkeys(self._problems)
         return Report(len(sidecars), sorted(unique, key=lambda each: (each.path, each.severity, each.field or "")))
 
+    def check_media(self, paths: list[str]) -> list[Problem]:
+        """Which of these files git should not have."""
+        self._check_raw([], paths)
+        return self._problems
+
     def _say(self, path: str, field: str | None, reason: str, mend: str | None = None, severity: str = ERROR) -> None:
         self._problems.append(Problem(path, field, reason, mend, severity))
 
@@ -137,11 +151,21 @@ class Checker:
     def _read(self, sidecars: list[str]) -> None:
         files = self._version.sidecars()
         readable = {path: files[path] for path in sidecars if path in files and self._is_readable(path, files[path])}
-        texts = self._version.read(dict.fromkeys(file.oid for file in readable.values()))
+        texts = self._texts({path: file.oid for path, file in readable.items()})
         for path, file in readable.items():
             recipe = self._parse(path, texts.get(file.oid))
             if recipe is not None:
                 self._recipes[path] = recipe
+
+    def _texts(self, oids: dict[str, str]) -> dict[str, bytes]:
+        """{blob id: bytes}. What lies on disk with these very bytes is read there, in a fifth of git's time."""
+        texts = {}
+        for path, oid in oids.items() if self._staged else ():
+            data = read_file(f"{self._ws.root}/{path}")
+            if data is not None and blob_oid(data, self._ws.repo.oid_format) == oid:
+                texts[oid] = data
+        texts.update(self._version.read({oid: None for oid in oids.values() if oid not in texts}))
+        return texts
 
     def _is_readable(self, path: str, file: File) -> bool:
         if file.unmerged:
@@ -167,7 +191,7 @@ class Checker:
         except InvalidError as error:
             self._say_error(path, error)
             return None
-        if recipe_bytes(recipe) != data:
+        if pretty_bytes(recipe_to_json(recipe)) != data:  # as `recipe_bytes`, which would validate it again
             self._say(path, None, "is not in canonical form", f"regen-vcs check --fix {quoted(path)}")
         return recipe
 
@@ -310,7 +334,8 @@ class Checker:
         except InvalidError as error:
             self._say_error(sidecar, _at_generator(error), self._mend_table(error))
             return
-        for field, reason, mend, severity in check_params(recipe, table, self._exported_schema):
+        asset = sidecar.removesuffix(SIDECAR_SUFFIX)
+        for field, reason, mend, severity in check_params(recipe, asset, table, self._exported_schema):
             self._say(sidecar, field, reason, mend, severity)
         self._check_definition(sidecar, recipe)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -16,7 +18,7 @@ Finding = tuple[str | None, str, str | None, str]
 
 
 def check_params(
-    recipe: Recipe, table: Mapping[str, Any], exported_schema: Callable[[str], bytes | None]
+    recipe: Recipe, asset: str, table: Mapping[str, Any], exported_schema: Callable[[str], bytes | None]
 ) -> Iterator[Finding]:
     """What is wrong with the params. table: the generator's in regen.toml, {} for a plain one.
 
@@ -38,8 +40,14 @@ def check_params(
     missing = [name for name in complete if name not in recipe.params]
     if missing:
         # A default that is not written out lets the key depend on the version of the generator.
-        values = " ".join(f"{name}={complete[name]}" for name in missing)
-        yield f"params.{missing[0]}", "its default is not written out, so the recipe is not complete", f"regen-vcs set ASSET {values}", "warning"
+        reason = "its default is not written out, so what the recipe makes depends on the version of its generator"
+        values = " ".join(shlex.quote(f"{name}={_spelt(complete[name])}") for name in missing)
+        yield f"params.{missing[0]}", reason, f"regen-vcs set {shlex.quote(asset)} {values}", "warning"
+
+
+def _spelt(value: Any) -> str:
+    """A value as `set` takes it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _check_exported(

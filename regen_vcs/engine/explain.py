@@ -24,6 +24,7 @@ from regen_vcs.engine.takes import output_of_record
 from regen_vcs.engine.trust import untrusted_reason
 from regen_vcs.engine.workspace import PROJECT_FILE, Workspace
 from regen_vcs.errors import InvalidError, RegenError
+from regen_vcs.model.generator_table import definition_table
 from regen_vcs.model.key import compute_key, hash_bytes
 from regen_vcs.model.paths import sidecar_of
 from regen_vcs.model.plan import FETCH, MATERIALISE, QUEUE, REFUSE, REGENERATE, REMOVE, RESCUE, Step
@@ -72,11 +73,16 @@ def explain(ws: Workspace, path: str) -> dict:
 
 def _changes(snapshot: Snapshot, desired: Desired, status: Status, recipe: Recipe) -> list[str]:
     """What of the recipe is no longer as it was when the accepted output was made; a line each."""
-    lines = []
-    if desired.facts.out_key is not None and desired.facts.out_key != status.key:
-        origin = find_origin(snapshot, desired, recipe)
-        lines += _since_origin(snapshot, desired, recipe, origin)
-    return lines + _definition_changes(snapshot, recipe)
+    if desired.facts.out_key is None or desired.facts.out_key == status.key:
+        return _definition_changes(snapshot, recipe.generator, recipe.definition)
+    origin = find_origin(snapshot, desired, recipe)
+    lines = _since_origin(snapshot, desired, recipe, origin)
+    if origin is None or origin.recipe.generator != recipe.generator:
+        return lines
+    details = _definition_changes(snapshot, recipe.generator, origin.recipe.definition)
+    if details:  # they say what the two hashes do not
+        lines = [line for line in lines if not line.startswith("definition: ")]
+    return lines + details or ["nothing that is on record: perhaps the format in its name"]
 
 
 def find_origin(snapshot: Snapshot, desired: Desired, recipe: Recipe) -> Origin | None:
@@ -160,9 +166,8 @@ def _since_origin(snapshot: Snapshot, desired: Desired, recipe: Recipe, origin: 
         lines += _input_names(origin.recipe, recipe)
         if recipe.inputs and not lines:
             lines.append("the bytes of an input: what it was then is in no commit")
-        return lines or ["nothing that is on record: perhaps the format in its name"]
-    lines += _input_changes(snapshot, desired, origin)
-    return lines
+        return lines
+    return lines + _input_changes(snapshot, desired, origin)
 
 
 def _input_names(old: Recipe, new: Recipe) -> list[str]:
@@ -196,43 +201,36 @@ def _short(digest: str | None) -> str:
 # ---------------------------------------------------------------- definitions
 
 
-def _definition_changes(snapshot: Snapshot, recipe: Recipe) -> list[str]:
-    """How regen.toml and its code differ from the definition that the sidecar was written with."""
-    if ":" not in recipe.generator:
+def _definition_changes(snapshot: Snapshot, generator: str, old: str | None) -> list[str]:
+    """How regen.toml and its code, on disk and in the index, differ from the definition with the hash `old`."""
+    if ":" not in generator:
         return []
+    on_disk = _differences_of(Definitions(snapshot.ws, from_disk=True), snapshot, generator, old)
+    staged = _differences_of(snapshot.definitions, snapshot, generator, old)
+    lines = [line for line in staged if line in on_disk]
+    lines += [f"{line}  (on disk, not staged)" for line in on_disk if line not in staged]
+    return lines + [f"{line}  (as staged)" for line in staged if line not in on_disk]
+
+
+def _differences_of(definitions: Definitions, snapshot: Snapshot, generator: str, old: str | None) -> list[str]:
     try:
-        current = snapshot.definitions.current(recipe.generator)
+        if definitions.current(generator) == old:
+            return []
+        table = definitions.table(generator)
+        code = {dest: digest for dest, (_, digest) in definitions.code(generator).items()}
     except RegenError as error:
         return [f"definition: {error.what}"]
-    if current == recipe.definition:
-        return _definition_edits(snapshot, recipe)
-    code = {dest: digest for dest, (_, digest) in snapshot.definitions.code(recipe.generator).items()}
-    return _definition_details(snapshot, recipe, snapshot.definitions.table(recipe.generator), code)
-
-
-def _definition_edits(snapshot: Snapshot, recipe: Recipe) -> list[str]:
-    """Code that is on disk with other bytes than in the index: the user's own verbs run that."""
-    try:
-        edited = Definitions(snapshot.ws, from_disk=True).code(recipe.generator)
-    except RegenError:
-        return []
-    known = snapshot.definitions.code(recipe.generator)
-    return [
-        f"definition: {path} is edited, not staged: regenerate would use it as it is on disk"
-        for dest, (path, digest) in edited.items() if known.get(dest, (path, None))[1] != digest
-    ]
-
-
-def _definition_details(snapshot: Snapshot, recipe: Recipe, table: dict, code: Mapping[str, str]) -> list[str]:
-    name = recipe.generator
-    then = _definition_then(snapshot, recipe)
+    then = _definition_then(snapshot, definitions, generator, old)
     if then is None:
-        return [f"definition: {name} is not defined as it was; what it was is in no commit"]
+        return [f"definition: {generator} is not defined as it was; what it was is in no commit"]
+    return _definition_details(generator.partition(":")[2], then, table, code)
+
+
+def _definition_details(alias: str, then: tuple[dict, dict, str], table: dict, code: Mapping[str, str]) -> list[str]:
     old_table, old_code, commit = then
     where = f"  (as of commit {commit[:10]})"
-    shown = Recipe(generator="x", params=old_table), Recipe(generator="x", params=table)
-    lines = [f"regen.toml [generators.{name.partition(':')[2]}] {line.removeprefix('params.')}{where}"
-             for line in differences(*shown)]
+    tables = [Recipe(generator="x", params=definition_table(each)) for each in (old_table, table)]
+    lines = [f"regen.toml [generators.{alias}] {line.removeprefix('params.')}{where}" for line in differences(*tables)]
     for dest in sorted(old_code.keys() | code.keys()):
         before, after = old_code.get(dest), code.get(dest)
         if before != after:
@@ -240,25 +238,28 @@ def _definition_details(snapshot: Snapshot, recipe: Recipe, table: dict, code: M
     return lines
 
 
-def _definition_then(snapshot: Snapshot, recipe: Recipe) -> tuple[dict, dict[str, str], str] | None:
-    """(table, {name below {code}: hash}, commit) that hash to the sidecar's definition."""
-    past = Past(snapshot.ws.repo, _definition_paths(snapshot, recipe.generator))
+def _definition_then(
+    snapshot: Snapshot, definitions: Definitions, generator: str, old: str | None
+) -> tuple[dict, dict[str, str], str] | None:
+    """(table, {name below {code}: hash}, commit) that hash to the definition `old`."""
+    past = Past(snapshot.ws.repo, _definition_paths(definitions, generator))
     for commit in past.commits:
         project = ProjectFile.load(past.read(commit, PROJECT_FILE))
         try:
             digest, code = project.definition(
-                recipe.generator, lambda path, at=commit: past.read(at, path) or b"", lambda globs, at=commit: past.names(at)
+                generator, lambda path, at=commit: past.read(at, path) or b"", lambda globs, at=commit: past.names(at)
             )
         except RegenError:
             continue
-        if digest == recipe.definition:
-            return project.generator_table(recipe.generator), {d: h for d, (_, h) in code.items()}, commit
+        if digest == old:
+            return project.generator_table(generator), {dest: found for dest, (_, found) in code.items()}, commit
     return None
 
 
-def _definition_paths(snapshot: Snapshot, generator: str) -> list[str]:
-    code = snapshot.definitions.code(generator).values()
-    return [PROJECT_FILE, *(path for path, _ in code), *(path.rpartition("/")[0] or "." for path, _ in code)]
+def _definition_paths(definitions: Definitions, generator: str) -> list[str]:
+    """regen.toml, the code, and the code's folders: a file that is gone was in one of them."""
+    paths = [path for path, _ in definitions.code(generator).values()]
+    return [PROJECT_FILE, *paths, *(path.rpartition("/")[0] or "." for path in paths)]
 
 
 # ---------------------------------------------------------------- against HEAD, and the cache

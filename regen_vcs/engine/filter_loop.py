@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from typing import BinaryIO
-
 from regen_vcs.git.filter_protocol import serve
 
 _SUFFIX = ".regen.json"
@@ -17,7 +15,7 @@ _SUFFIX = ".regen.json"
 _INDEX_PATIENCE = 1.0
 
 
-def main(cwd: str, environ: Mapping[str, str], stdin: BinaryIO, stdout: BinaryIO) -> list[str]:
+def main(cwd: str, environ: Mapping[str, str], stdin, stdout) -> list[str]:
     """Serve git until it closes the pipe, then sync; the lines to tell the user."""
     noted: set[str] = set()
 
@@ -36,11 +34,12 @@ def sync_noted(noted: set[str], cwd: str, environ: Mapping[str, str]) -> list[st
     from regen_vcs.engine.checkout import check_out, missing_line
     from regen_vcs.engine.sync import FILTER
     from regen_vcs.engine.workspace import Workspace
+    from regen_vcs.git.index import forget_listing
 
     ws = Workspace.open(cwd, environ)
     try:
         if not _index_is_free(ws.repo.git_dir):
-            _leave_mark(ws.repo.state_dir)
+            forget_listing(ws.repo)  # the mark: the next hook or command looks at everything
             return ["git's index is locked; what is missing comes with the next git command, or: regen-vcs sync"]
         report = check_out(ws, FILTER, paths=noted)
     finally:
@@ -56,11 +55,3 @@ def _index_is_free(git_dir: str) -> bool:
             return False
         time.sleep(0.02)
     return True
-
-
-def _leave_mark(state_dir: str) -> None:
-    """The listing of the last sync no longer holds: the next hook starts Python whatever it shows."""
-    try:
-        os.unlink(os.path.join(state_dir, "listing"))
-    except FileNotFoundError:
-        pass

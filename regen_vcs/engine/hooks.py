@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from regen_vcs.engine.checkout import check_out, missing_line
 from regen_vcs.engine.sync import HOOK, SEQUENCER_HOOK
 from regen_vcs.engine.workspace import Workspace
+from regen_vcs.platform.files import process_exists
 
 
 def after_git(name: str, args: list[str], cwd: str, environ: Mapping[str, str]) -> list[str]:
@@ -25,6 +27,14 @@ def after_git(name: str, args: list[str], cwd: str, environ: Mapping[str, str]) 
     if line:
         lines.append(line)
     return lines + [_made_line(each) for each in report.made if each.verdict == "drifted"]
+
+
+def wait_for_exit(args: list[str]) -> None:
+    """Wait until the git process that is named is gone, at most ten seconds."""
+    pid = int(args[0]) if args and args[0].isdigit() else 0
+    deadline = time.monotonic() + 10.0
+    while pid > 1 and process_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def _made_line(made) -> str:

@@ -10,9 +10,13 @@ from blake3 import blake3
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.git.ignore import ignore_patterns, write_exclude
 from regen_vcs.model.paths import parse_sequence
+from regen_vcs.platform.tree import TEMP_PREFIX
 
 if TYPE_CHECKING:
     from regen_vcs.engine.sync import Snapshot
+
+# What a killed process may leave beside an asset; the next sync that touches the folder does not mind it.
+_LEFTOVERS = f"{TEMP_PREFIX}*"
 
 
 def refresh_ignores(ws: Workspace, snapshot: Snapshot) -> list[str]:
@@ -29,7 +33,7 @@ def refresh_ignores(ws: Workspace, snapshot: Snapshot) -> list[str]:
     if digest == ws.state.ignored:
         return [path for path in paths if "\n" in path]
     found = ignore_patterns(paths, exists=lambda folder: _names_in(ws.root, folder))
-    write_exclude(ws.repo, found.patterns)
+    write_exclude(ws.repo, [*found.patterns, _LEFTOVERS] if found.patterns else [])
     ws.state.ignored = digest
     return found.inexpressible
 

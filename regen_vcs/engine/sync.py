@@ -21,7 +21,7 @@ from regen_vcs.engine.observe import manifest_of, member_path, observe
 from regen_vcs.engine.planner import ABSENT, Bring, Observed, Policy, is_edited, plan_sync
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
-from regen_vcs.git.index import write_listing
+from regen_vcs.git.index import forget_listing, write_listing
 from regen_vcs.model.manifest import parse_manifest
 from regen_vcs.model.plan import FETCH, MATERIALISE, QUEUE, REFUSE, REGENERATE, REMOVE, RESCUE, Plan, Step
 from regen_vcs.platform.files import FileLock, StatSig
@@ -167,7 +167,9 @@ def _sync_once(
     plan = _plan(snapshot, trigger, paths)
     refresh_ignores(ws, snapshot)  # first: no asset is ever seen by git without its pattern
     outcome = Executor(snapshot, progress).execute(plan)
-    if paths is None:
+    if paths is not None:
+        forget_listing(ws.repo)
+    else:
         write_listing(ws.repo, snapshot.listing, settled=snapshot.settled and not outcome.plan.notices)
     return outcome
 

@@ -72,7 +72,9 @@ class Workspace:
             known = git_config.read_config(self.repo).get("regen.uuid")
             self._uuid = known.value if known else str(uuid.uuid4())
             if not known:
-                git_config.set_local(self.repo, "regen.uuid", self._uuid)
+                from regen_vcs.git.install import set_setting  # once in a repository's life: not on the warm path
+
+                set_setting(self.repo, "regen.uuid", self._uuid)
         return self._uuid
 
     @property

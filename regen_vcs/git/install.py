@@ -44,7 +44,7 @@ CHAINED_SUFFIX = ".regen-chained"
 _MARKER = re.compile(rb"^# regen-vcs hook [0-9]+: [a-z-]+\r?$", re.MULTILINE)
 _MARKER_WITHIN = 200  # bytes from the start of a hook
 # git leaves the head of an emptied section where a comment stands before it.
-_EMPTY_SECTION = re.compile(rb'^\[(?:filter|merge|diff) "regen(?:-inplace)?"\]\r?\n(?=\[|\s*\Z)', re.MULTILINE)
+_EMPTY_SECTION = re.compile(rb'^\[(?:(?:filter|merge|diff) "regen(?:-inplace)?"|regen)\]\r?\n(?=\[|\s*\Z)', re.MULTILINE)
 _TEXTCONV_CACHE = "refs/notes/textconv/regen"
 _INCLUDE = "#include common.sh\n"
 # A script that asks for its own file name to know which hook it is would not recognise itself once moved.
@@ -375,12 +375,19 @@ def unset_drivers(target: Repo | Git, *, also: Sequence[str] = ("regen.uuid",)) 
             config.set_values(target, "global", name, [])
         _drop_empty_global(target)
         return
-    _drop_settings(target, also)
+    if not _Ledger(target).is_exact:
+        _drop_settings(target, also)  # perhaps nothing else has changed
     with _Ledger(target) as ledger:
-        ledger.restore(target, _driver_names())
-    _drop_settings(target, also)  # some may have been there before the drivers
+        ledger.restore(target, [*_driver_names(), *also])
+    _drop_settings(target, also)  # from before the drivers, or not set by `set_setting`
     if target.git.ok("show-ref", "--verify", "--quiet", _TEXTCONV_CACHE):
         target.git.write("update-ref", "-d", _TEXTCONV_CACHE)
+
+
+def set_setting(repo: Repo, name: str, value: str) -> None:
+    """Set a local configuration value that `unset_drivers` (its `also`) takes back with the drivers."""
+    with _Ledger(repo) as ledger:
+        ledger.set(repo, name, [value])
 
 
 def _drop_settings(repo: Repo, names: Sequence[str]) -> None:
@@ -432,11 +439,15 @@ class _Ledger:
         self._path = f"{repo.shared_dir}/install.json"
         self._config_path = f"{repo.common_dir}/config"
         self.document = self._load()
-        self._original: bytes | None = None
-
-    def __enter__(self) -> _Ledger:
         text = read_file(self._config_path) or b""
         self._original = text if not self.before else _unpatch(text, self.document.get("patch"))
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the file of before can be had back byte for byte: nobody has changed it since."""
+        return self._original is not None
+
+    def __enter__(self) -> _Ledger:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -574,6 +574,7 @@ def test_uninstall_restores_every_byte(box, tail):
         file.write(tail)
     os.chmod(box.root / ".git/config", 0o600)
     before = snapshot(box.root)
+    install.set_setting(box.repo, "regen.uuid", "u")
     for _ in range(2):
         box.install()
         install.set_drivers(box.repo, [str(box.launcher)], hooks_in_place=install.hooks_in_place(box.repo))
@@ -598,6 +599,18 @@ def test_a_setting_made_meanwhile_survives(box):
     assert "nickname = me" in text
     assert "regen" not in text
     assert not (box.root / ".git/regen").exists()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_setting_of_ours_made_without_the_ledger(box, when):
+    before = (box.root / ".git/config").read_bytes()
+    if when == "before":
+        config.set_local(box.repo, "regen.uuid", "u")
+    install.set_drivers(box.repo, ["/x"])
+    if when == "after":
+        config.set_local(box.repo, "regen.uuid", "u")
+    install.unset_drivers(box.repo)
+    assert (box.root / ".git/config").read_bytes() == before
 
 
 def test_a_lost_ledger_leaves_nothing_of_ours(box):
