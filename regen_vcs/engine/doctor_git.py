@@ -125,27 +125,31 @@ def _missing_programs(hook_text: bytes) -> list[str]:
 
 
 def examine_drivers(repo: Repo) -> Iterator[Finding]:
-    values = {}
+    values: dict[str, config.ConfigValue] = {}
     for section in ("filter", "merge", "diff"):
         values.update(config.read_config(repo, f"{section}.regen"))
     process = values["filter.regen.process"].value if "filter.regen.process" in values else ""
     yield from _examine_trigger(repo, process)
-    if process and " -I " not in process:
-        reason = "the filter's Python is not isolated: a module in the working tree could run in its place (no ' -I ')"
-        yield Finding("filter", PROBLEM, reason, "regen-vcs init")
+    yield from _examine_filter(process, values.get("filter.regen.required"))
     for name, (topic, otherwise) in _DRIVERS.items():
         if name not in values:
             yield Finding(topic, PROBLEM, f"not set: {otherwise}", "regen-vcs init")
             continue
-        missing = _gone_program(values[name].value)
-        if missing:
-            yield Finding(topic, PROBLEM, f"starts {missing}, which is gone", "regen-vcs init")
+        gone = _gone_program(values[name].value)
+        if gone:
+            yield Finding(topic, PROBLEM, f"starts {gone}, which is gone", "regen-vcs init")
         else:
             yield Finding(topic, OK, f"set, {values[name].scope}")
-    missing = _gone_program(process)
-    if missing:
-        yield Finding("filter", PROBLEM, f"starts {missing}, which is gone", "regen-vcs init")
-    if values.get("filter.regen.required", None) and values["filter.regen.required"].value.lower() in ("true", "yes", "on", "1"):
+
+
+def _examine_filter(process: str, required: config.ConfigValue | None) -> Iterator[Finding]:
+    gone = _gone_program(process)
+    if gone:
+        yield Finding("filter", PROBLEM, f"starts {gone}, which is gone", "regen-vcs init")
+    if process and " -I " not in process:
+        reason = "its Python is not isolated (no ' -I '): a module in the working tree could run in its place"
+        yield Finding("filter", PROBLEM, reason, "regen-vcs init")
+    if required and required.value.lower() in ("true", "yes", "on", "1"):
         reason = "filter.regen.required is set: programs with a git of their own can check out nothing without us"
         yield Finding("filter", NOTE, reason, "git config --unset filter.regen.required")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+
 from regen_vcs.git.filter_protocol import serve
 
 _SUFFIX = ".regen.json"

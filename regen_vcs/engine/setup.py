@@ -12,7 +12,7 @@ from regen_vcs.engine.sync import look
 from regen_vcs.engine.trust import trust_store
 from regen_vcs.engine.workspace import PROJECT_FILE, Workspace
 from regen_vcs.errors import RegenError
-from regen_vcs.git import attributes, ignore, index, install
+from regen_vcs.git import attributes, ignore, index, install, tracking
 from regen_vcs.git import config as git_config
 from regen_vcs.git.run import Git
 from regen_vcs.stores.results import Repos
@@ -94,7 +94,7 @@ def uninstall(ws: Workspace) -> SetUp:
     removed = install.uninstall_hooks(ws.repo)
     install.unset_drivers(ws.repo)
     attributes.drop_attributes(ws.repo)
-    attributes.drop_ignores(ws.repo)
+    tracking.drop_ignores(ws.repo)
     ignore.drop_exclude(ws.repo)
     actions = ["removed hooks, drivers, attributes and ignore blocks"]
     actions += [f"put {name} back as it was" for name in removed.restored]
@@ -118,11 +118,11 @@ def _forget_project_file(ws: Workspace) -> list[str]:
 
 
 def track(ws: Workspace, pattern: str) -> bool:
-    return attributes.track_pattern(ws.repo, pattern)
+    return tracking.track_pattern(ws.repo, pattern)
 
 
 def untrack(ws: Workspace, pattern: str) -> bool:
-    return attributes.untrack_pattern(ws.repo, pattern)
+    return tracking.untrack_pattern(ws.repo, pattern)
 
 
 def _shorten(ws: Workspace, path: str) -> str:
@@ -130,4 +130,4 @@ def _shorten(ws: Workspace, path: str) -> str:
 
 
 def tracked_patterns(ws: Workspace) -> list[str]:
-    return attributes.tracked_patterns(ws.repo)
+    return tracking.tracked_patterns(ws.repo)

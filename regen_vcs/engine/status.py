@@ -14,6 +14,7 @@ from regen_vcs.engine.planner import Observed, is_edited
 from regen_vcs.engine.sync import Snapshot, WorktreeLock, has_all, look, remember, store_files
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError
+from regen_vcs.git.tracking import media_files
 
 Status = namedtuple("Status", ("path", "state", "reason", "generator", "key", "output", "on_disk", "size"))
 Survey = namedtuple("Survey", ("statuses", "snapshot"))
@@ -34,8 +35,20 @@ def survey(ws: Workspace) -> Survey:
             reason = "its sidecar is gone; regen-vcs sync takes the asset away too"
             statuses.append(Status(path, "orphan", reason, None, None, None, seen.hash, _size(seen)))
     _keep_edited(ws, snapshot, statuses)
+    statuses += _unmanaged(ws, snapshot)
     statuses.sort(key=lambda each: each.path)
     return Survey(statuses, snapshot)
+
+
+def _unmanaged(ws: Workspace, snapshot: Snapshot) -> list[Status]:
+    """Media under a tracked pattern that no sidecar speaks of."""
+    ours = {file for seen in snapshot.observed.values() for file in seen.files}
+    found = []
+    for path in media_files(ws.repo):
+        if path not in ours and path not in snapshot.assets:
+            reason = "media without a sidecar: regen-vcs add, or regen-vcs generate"
+            found.append(Status(path, "unmanaged", reason, None, None, None, None, 0))
+    return found
 
 
 def _keep_edited(ws: Workspace, snapshot: Snapshot, statuses: list[Status]) -> None:

@@ -6,7 +6,6 @@ It is handed the environment as a mapping; nothing below it reads `os.environ`.
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Mapping
 
 from regen_vcs.engine.config import Settings
@@ -70,12 +69,18 @@ class Workspace:
         """This repository's name in keep and in the trust store; made when first needed."""
         if self._uuid is None:
             known = git_config.read_config(self.repo).get("regen.uuid")
-            self._uuid = known.value if known else str(uuid.uuid4())
-            if not known:
-                from regen_vcs.git.install import set_setting  # once in a repository's life: not on the warm path
-
-                set_setting(self.repo, "regen.uuid", self._uuid)
+            self._uuid = known.value if known else self._make_uuid()
         return self._uuid
+
+    def _make_uuid(self) -> str:
+        # Once in a repository's life: not on the warm path.
+        import uuid
+
+        from regen_vcs.git.install import set_setting
+
+        made = str(uuid.uuid4())
+        set_setting(self.repo, "regen.uuid", made)
+        return made
 
     @property
     def link(self) -> str:

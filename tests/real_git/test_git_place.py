@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from regen_vcs.errors import InvalidError, UsageError
-from regen_vcs.git import attributes, bulk, config, history, ignore, index, merge
+from regen_vcs.git import attributes, bulk, config, history, ignore, index, merge, tracking
 from regen_vcs.git.repo import Repo
 from regen_vcs.git.run import Git, GitError
 
@@ -390,28 +390,28 @@ def ignored(box, *paths):
 def test_track(box, pattern, media):
     repo = box.repo()
     (box.root / ".gitignore").write_bytes(b"*.tmp\r\n*.o")
-    assert attributes.track_pattern(repo, pattern) is True
-    assert attributes.track_pattern(repo, pattern) is False
+    assert tracking.track_pattern(repo, pattern) is True
+    assert tracking.track_pattern(repo, pattern) is False
     sidecars = [f"{path}.regen.json" for path in media]
     assert ignored(box, *media, *sidecars, "x.tmp", "x.o", "a.txt") == {*media, "x.tmp", "x.o"}
     for path in media:
         box.write(path, b"m")
         box.sidecar(path)
-    assert sorted(attributes.media_files(repo)) == sorted(media)
-    assert attributes.untrack_pattern(repo, pattern) is True
-    assert attributes.untrack_pattern(repo, pattern) is False
+    assert sorted(tracking.media_files(repo)) == sorted(media)
+    assert tracking.untrack_pattern(repo, pattern) is True
+    assert tracking.untrack_pattern(repo, pattern) is False
     assert (box.root / ".gitignore").read_bytes() == b"*.tmp\r\n*.o"
 
 
 def test_track_several(box):
     repo = box.repo()
-    attributes.track_pattern(repo, "media/**")
-    attributes.track_pattern(repo, "*.wav")
-    assert attributes.tracked_patterns(repo) == ["media/**", "*.wav"]
+    tracking.track_pattern(repo, "media/**")
+    tracking.track_pattern(repo, "*.wav")
+    assert tracking.tracked_patterns(repo) == ["media/**", "*.wav"]
     assert (box.root / ".gitignore").read_text() == (
         "# >>> regen-vcs (managed block; edit outside it)\nmedia/**\n!media/**/\n*.wav\n!*.regen.json\n# <<< regen-vcs\n"
     )
-    attributes.drop_ignores(repo)
+    tracking.drop_ignores(repo)
     assert not (box.root / ".gitignore").exists()
 
 
@@ -419,14 +419,14 @@ def test_track_several(box):
 def test_track_refuses_what_would_hide_sidecars(box, pattern):
     (box.root / ".gitignore").write_bytes(b"*.tmp")
     with pytest.raises(UsageError):
-        attributes.track_pattern(box.repo(), pattern)
+        tracking.track_pattern(box.repo(), pattern)
     assert (box.root / ".gitignore").read_bytes() == b"*.tmp"
 
 
 def test_track_refuses_what_hides_sidecars_that_are_here(box):
     box.sidecar("shots.d/a.png")
     with pytest.raises(UsageError, match="sidecars too"):
-        attributes.track_pattern(box.repo(), "shots.*")
+        tracking.track_pattern(box.repo(), "shots.*")
 
 
 def test_every_ignore_line_does_what_it_says(box):
