@@ -16,7 +16,7 @@ from regen_vcs.engine.memory import EMPTY_ROW
 from regen_vcs.engine.planner import is_edited
 from regen_vcs.engine.production import JobFailed, Producer, Take, make_order
 from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
-from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, remember, rescue
+from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, remember, rescue, tidy_spare
 from regen_vcs.engine.takes import measure
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import Interrupted, InvalidError, RegenError
@@ -54,10 +54,8 @@ def make_assets(
         return make_order(snapshot, path, force=force)
 
     with Producer(snapshot, workers=workers, progress=progress) as producer:
-        for path, result in producer.run_all(waits, start):
-            if isinstance(result, Interrupted):
-                continue
-            yield _settle(ws, snapshot, path, result, by_user)
+        for batch in producer.run_all(waits, start):
+            yield from _settle(ws, snapshot, [each for each in batch if not isinstance(each[1], Interrupted)], by_user)
 
 
 def user_look(ws: Workspace) -> Snapshot:
@@ -95,33 +93,45 @@ def _reread(ws: Workspace, snapshot: Snapshot, path: str) -> None:
     snapshot.assets[path] = read_one(ws.repo, path, ws.state, ws.memo, tracked=tracked, skip=False)
 
 
-def _settle(ws: Workspace, snapshot: Snapshot, path: str, result: Take | RegenError, by_user: bool) -> Made:
-    """Give one result its place, under the worktree's lock."""
+def _settle(
+    ws: Workspace, snapshot: Snapshot, batch: list[tuple[str, Take | RegenError]], by_user: bool
+) -> list[Made]:
+    """Give results their places, under the worktree's lock."""
+    paths = {path for path, _ in batch}
     with WorktreeLock(ws):
         ws.reload_state()
-        here = look(ws, paths={path}, also={path})
+        here = look(ws, paths=paths, also=paths)
         here.inputs.from_disk = snapshot.inputs.from_disk
-        if isinstance(result, RegenError):
-            made = _settle_failure(ws, here, path, result)
-        else:
-            made = _settle_take(ws, here, path, result, by_user)
-        # What comes after in this run sees the new output.
-        if path in here.assets:
+        here.inputs.preload([here.assets[path] for path in paths if path in here.assets])
+        made = [_settle_one(ws, here, path, result, by_user) for path, result in batch]
+        tidy_spare(ws)
+        remember(here, {each.path for each in made if each.verdict not in ("made", "restored")})
+        # What comes after in this run sees the new outputs.
+        for path in paths & here.assets.keys():
             snapshot.assets[path] = here.assets[path]
             snapshot.observed[path] = here.seen(path)
-        return made
+    return made
+
+
+def _settle_one(ws: Workspace, here: Snapshot, path: str, result: Take | RegenError, by_user: bool) -> Made:
+    try:
+        if isinstance(result, RegenError):
+            return _settle_failure(ws, here, path, result)
+        return _settle_take(ws, here, path, result, by_user)
+    except RegenError as error:
+        return Made(path, "failed", None, error, None)
+    except OSError as error:
+        return Made(path, "failed", None, RegenError(f"{path}: {error.strerror or error}"), None)
 
 
 def _settle_failure(ws: Workspace, here: Snapshot, path: str, error: RegenError) -> Made:
     if path in here.assets:
-        here.inputs.preload([here.assets[path]])
         try:
             key = here.inputs.key_of(here.assets[path])
         except RegenError:
             key = None
         log = error.log if isinstance(error, JobFailed) else None
         ws.state.failed[path] = {"key": key, "reason": error.what, "log": log, "at": _now()}
-        remember(here, {path})
     return Made(path, "failed", None, error, None)
 
 
@@ -129,7 +139,6 @@ def _settle_take(ws: Workspace, here: Snapshot, path: str, take: Take, by_user: 
     desired = here.assets.get(path)
     if desired is None or desired.facts.problem or desired.side_sig is None:
         return Made(path, "filed", take, None, None)
-    here.inputs.preload([desired])
     if here.inputs.key_of(desired) != take.order.key:
         return Made(path, "filed", take, None, None)
     facts = desired.facts
@@ -142,7 +151,6 @@ def _settle_take(ws: Workspace, here: Snapshot, path: str, take: Take, by_user: 
         return _accept(ws, here, executor, desired, take, "made")
     if take.hash == facts.out_hash:
         executor.bring_in(path, take.hash, take.is_tree)
-        remember(here)
         return Made(path, "restored", take, None, None)
     if facts.out_content and take.output.content == facts.out_content:
         return _stand_in(ws, here, executor, desired, take, "equal", 1.0)
@@ -160,7 +168,6 @@ def _accept(ws: Workspace, here: Snapshot, executor: Executor, desired: Desired,
     write_sidecar(ws, path, replace(read_sidecar(ws, path), output=take.output))
     executor.bring_in(path, take.hash, take.is_tree)
     _reread(ws, here, path)
-    remember(here)
     return Made(path, verdict, take, None, None)
 
 
@@ -174,7 +181,6 @@ def _stand_in(
     ws.state.rows[path] = row._replace(
         disk_hash=take.hash, stand_in=kind, accepted=desired.facts.out_hash, files=here.seen(path).files
     )
-    remember(here, {path})
     return Made(path, kind, take, None, score)
 
 

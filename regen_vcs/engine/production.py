@@ -30,6 +30,9 @@ from regen_vcs.model.paths import frames_text, parse_sequence
 from regen_vcs.model.recipe import Output, Recipe, recipe_bytes
 from regen_vcs.platform.files import FileLock
 
+# Orders handed out beyond those that run: workers need not wait while results are settled.
+_AHEAD = 32
+
 Order = namedtuple(
     "Order",
     (
@@ -117,8 +120,9 @@ class Producer:
 
     def run_all(
         self, waits: Mapping[str, set[str]], start: Callable[[str], Order]
-    ) -> Iterator[tuple[str, Take | RegenError]]:
-        """Run one order for each path in `waits` (path → paths that must be done first), and yield what became of it.
+    ) -> Iterator[list[tuple[str, Take | RegenError]]]:
+        """Run one order for each path in `waits` (path → paths that must be done first), and yield what became of
+        them: as many at once as have ended meanwhile, so that settling them costs once.
 
         `start` is called in this thread, as late as possible, so that an order sees what those before it changed.
         What depends on a failure is not run. On ^C everything is ended and Interrupted raised.
@@ -133,18 +137,20 @@ class Producer:
         broken: set[str] = set()
         try:
             while pending or running:
-                yield from self._release(pending, running, broken, start, todo)
+                refused = list(self._release(pending, running, broken, start, todo))
+                if refused:
+                    yield refused
                 if not running:
-                    if pending:
-                        yield from self._give_up(pending)
+                    if pending and not refused:
+                        yield list(self._give_up(pending))
                     continue
-                path, result = _get(done)
-                running.discard(path)
-                if isinstance(result, RegenError):
-                    broken.add(path)
-                yield path, result
+                ended = _get_all(done)
+                broken.update(path for path, result in ended if isinstance(result, RegenError))
+                yield ended
+                gone = {path for path, _ in ended}
+                running -= gone
                 for needs in pending.values():
-                    needs.discard(path)
+                    needs -= gone
         except (KeyboardInterrupt, GeneratorExit):
             self.cancel()
             raise
@@ -155,7 +161,7 @@ class Producer:
     def _release(self, pending, running, broken, start, todo) -> Iterator[tuple[str, RegenError]]:
         """Hand out what has nothing left to wait for."""
         for path in [each for each, needs in pending.items() if not needs]:
-            if len(running) >= self._workers * 2:
+            if len(running) >= self._workers + _AHEAD:
                 return
             del pending[path]
             try:
@@ -357,11 +363,14 @@ def _without_review(recipe: Recipe) -> Recipe:
     return replace(recipe, output=None, review=None)
 
 
-def _get(done: queue.Queue) -> tuple[str, Take | RegenError]:
-    """Queue.get that ^C can interrupt."""
-    while True:
+def _get_all(done: queue.Queue) -> list[tuple[str, Take | RegenError]]:
+    """Wait for one result, so that ^C can interrupt; then take all that are there."""
+    found = []
+    while not found:
         try:
-            return done.get(timeout=0.2)
+            found.append(done.get(timeout=0.2))
+            while True:
+                found.append(done.get_nowait())
         except queue.Empty:
             continue
-
+    return found

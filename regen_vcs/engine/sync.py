@@ -242,7 +242,6 @@ class Executor:
         self._progress = progress
         self._done: list[Step] = []
         self._failed: dict[str, RegenError] = {}
-        self._spared = False
 
     def execute(self, plan: Plan) -> Outcome:
         acts = {
@@ -269,9 +268,7 @@ class Executor:
                 except OSError as error:
                     self._failed[step.path] = RegenError(f"{step.path}: {error.strerror or error}")
         finally:
-            if self._spared:
-                spare = self._ws.spare
-                spare.evict(spare.limit_bytes, self._ws.stores.has, self._ws.stores.ingest_file)
+            tidy_spare(self._ws)
             self._remember(plan)
         return Outcome(plan, self._done, self._failed)
 
@@ -347,7 +344,6 @@ class Executor:
             return
         if sig_of(st) != sig:
             raise RegenError(f"{path}: changed while regen-vcs was at work; it was left alone", "run: regen-vcs sync")
-        self._spared = True
         if not self._ws.spare.put(self._ws.tree, path, file_hash, StatSig(*sig)):
             self._ws.tree.unlink(path)
 
@@ -423,6 +419,11 @@ def _orphan_row(row: Row, seen: Observed) -> Row | None:
     if row.untracked:
         return row._replace(side_sig=None, disk_hash=None, files={}, accepted=None, stand_in="")
     return None
+
+
+def tidy_spare(ws: Workspace) -> None:
+    """Write down what was put into the spare pool, and shrink it; nothing if it was not touched."""
+    ws.spare.evict(ws.spare.limit_bytes, ws.stores.has, ws.stores.ingest_file)
 
 
 def rescue(ws: Workspace, path: str, seen: Observed, why: str) -> None:

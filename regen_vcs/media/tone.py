@@ -13,6 +13,27 @@ def to_display(linear: np.ndarray) -> np.ndarray:
     return np.where(values <= 0.0031308, 12.92 * values, 1.055 * np.power(values, 1 / 2.4) - 0.055)
 
 
+def straight_display(frame: Frame) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """(colour as shown, alpha) of an EXR frame, 0…1, alpha no longer multiplied in."""
+    colour, alpha = colour_of_exr(frame)
+    if colour is None:
+        return None, None
+    colour = finite(colour)
+    if alpha is None:
+        return to_display(colour), None
+    alpha = np.clip(finite(alpha), 0, 1)
+    return to_display(straight(colour, alpha)), alpha
+
+
+def finite(samples: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(samples.astype(np.float32), posinf=65504, neginf=-65504)
+
+
+def straight(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """EXR holds colours multiplied by alpha."""
+    return np.where(alpha > 1e-6, colour / np.maximum(alpha, 1e-6), 0)
+
+
 def colour_of_exr(frame: Frame) -> tuple[np.ndarray | None, np.ndarray | None]:
     """(colour of 1 or 3 channels, alpha) as (height, width, channels); (None, None) without any.
 

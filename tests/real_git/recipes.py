@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from blake3 import blake3
 
+from regen_vcs.generators import registry
 from regen_vcs.model.key import compute_key
 from regen_vcs.model.recipe import Model, Output, Recipe, parse_recipe, recipe_bytes
 
-__all__ = ["Model", "Output", "Recipe", "generated", "output_of", "read", "source", "write"]
+__all__ = ["TEXTURE", "Model", "Output", "Recipe", "generated", "hash_of", "output_of", "read", "source", "write"]
 
-TEXTURE = {
-    "kind": "fbm", "seed": 7,
-}
+TEXTURE = registry.complete_params(registry.load("texture"), {"kind": "fbm", "seed": 7, "width": 16, "height": 16})
 
 
 def hash_of(data: bytes) -> str:
