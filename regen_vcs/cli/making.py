@@ -13,7 +13,6 @@ def run_making(ws: Workspace, paths: list[str], *, force: bool, workers: int | N
     """Make these assets as the user's own verb; the exit code."""
     codes = []
     with MakingProgress(len(paths)) as progress:
-        workers = workers or ws.settings.get("jobs")
         for made in make_assets(ws, paths, by_user=True, force=force, workers=workers, progress=progress):
             progress.finished(made.path)
             if made.verdict == "failed":

@@ -31,7 +31,7 @@ def check_out(
     # NumPy, pydantic and the registry: only where something is really made.
     from regen_vcs.engine.making import regenerate_steps
 
-    made = list(regenerate_steps(ws, steps, workers=ws.settings.get("jobs"), progress=making))
+    made = list(regenerate_steps(ws, steps, progress=making))
     return Report(outcome, made)
 
 

@@ -5,6 +5,7 @@ Only the user's own verbs (`by_user`) set a sidecar's output. Whoever else makes
 
 from __future__ import annotations
 
+import os
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, rememb
 from regen_vcs.engine.takes import measure
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import Interrupted, InvalidError, RegenError
+from regen_vcs.generators import registry
 from regen_vcs.model.plan import Step
 
 # verdict: "made", "restored" (same bytes), "equal" (same content), "drifted", "proposed", "filed" (recipe changed
@@ -33,13 +35,13 @@ def make_assets(
     *,
     by_user: bool,
     force: bool = False,
-    workers: int = 1,
+    workers: int | None = None,
     progress: Callable[[str, float, str], None] | None = None,
 ) -> Iterator[Made]:
     """Run the generators of these assets, dependencies first; yields what became of each as it happens.
 
     by_user: plain inputs and definitions are taken as they are on disk, and a pending or stale sidecar's output is
-    set. Otherwise the index's are taken. On ^C what is finished stays, and Interrupted is raised.
+    set. Otherwise the index's are taken. workers: how many at once; None: as the user's settings say. On ^C what is finished stays, and Interrupted is raised.
     """
     snapshot = user_look(ws) if by_user else look(ws)
     wanted = list(dict.fromkeys(paths))
@@ -53,9 +55,19 @@ def make_assets(
             _refresh_definition(ws, snapshot, path)
         return make_order(snapshot, path, force=force)
 
-    with Producer(snapshot, workers=workers, progress=progress) as producer:
+    with Producer(snapshot, workers=workers or _workers_for(snapshot, wanted), progress=progress) as producer:
         for batch in producer.run_all(waits, start):
             yield from _settle(ws, snapshot, [each for each in batch if not isinstance(each[1], Interrupted)], by_user)
+
+
+def _workers_for(snapshot: Snapshot, paths: list[str]) -> int:
+    """As set; where nothing is, a built-in on every processor, and others one at a time: they may fill a GPU."""
+    settings = snapshot.ws.settings
+    if settings.origin("jobs") != "default":
+        return settings.get("jobs")
+    generators = {snapshot.assets[path].facts.generator for path in paths}
+    harmless = all(each and registry.is_exact_built_in(each) for each in generators if each is not None)
+    return (os.cpu_count() or 1) if harmless else 1
 
 
 def user_look(ws: Workspace) -> Snapshot:
@@ -184,9 +196,9 @@ def _stand_in(
     return Made(path, kind, take, None, score)
 
 
-def regenerate_steps(ws: Workspace, steps: list[Step], *, workers: int = 1, progress=None) -> Iterator[Made]:
+def regenerate_steps(ws: Workspace, steps: list[Step], *, progress=None) -> Iterator[Made]:
     """The regenerations of a sync's plan: accepted bytes that are nowhere are made again."""
-    return make_assets(ws, [step.path for step in steps], by_user=False, workers=workers, progress=progress)
+    return make_assets(ws, [step.path for step in steps], by_user=False, progress=progress)
 
 
 def _now() -> str:

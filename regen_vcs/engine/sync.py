@@ -25,6 +25,7 @@ from regen_vcs.git.index import forget_listing, write_listing
 from regen_vcs.model.manifest import parse_manifest
 from regen_vcs.model.plan import FETCH, MATERIALISE, QUEUE, REFUSE, REGENERATE, REMOVE, RESCUE, Plan, Step
 from regen_vcs.platform.files import FileLock, StatSig
+from regen_vcs.stores.links import choose_link
 
 if TYPE_CHECKING:
     from regen_vcs.engine.definitions import Definitions
@@ -242,6 +243,7 @@ class Executor:
         self._progress = progress
         self._done: list[Step] = []
         self._failed: dict[str, RegenError] = {}
+        self._link, self._link_warning = choose_link(self._ws.link)
 
     def execute(self, plan: Plan) -> Outcome:
         acts = {
@@ -270,6 +272,8 @@ class Executor:
         finally:
             tidy_spare(self._ws)
             self._remember(plan)
+        if self._link_warning and any(step.action == MATERIALISE for step in self._done):
+            plan.notices.append(self._link_warning)
         return Outcome(plan, self._done, self._failed)
 
     # -- looking after edited bytes ------------------------------------------------------------------------------
@@ -332,7 +336,7 @@ class Executor:
         source = self._ws.stores.find(file_hash)
         if source is None:
             raise RegenError(f"{path}: its bytes left the store while they were being brought")
-        return list(self._ws.stores.place(file_hash, self._ws.tree, path, link=self._ws.link))
+        return list(self._ws.stores.place(file_hash, self._ws.tree, path, link=self._link))
 
     def _displace(self, path: str, found: list) -> None:
         """Take a file out of the way: into the spare pool, else away. Its bytes are in a store *now*, or go there."""

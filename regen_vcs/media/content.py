@@ -45,17 +45,22 @@ def _hash_pixels(file: BinaryIO, path_abs: str, header: dict) -> str:
         for plane in frame.planes:
             height, width, _ = plane.samples.shape
             # The kind and bytes of a sample ("u1", "f2"), without the byte order, which is always the same.
-            samples = plane.samples.astype(plane.samples.dtype.newbyteorder("<"), order="C", copy=False)
-            kind = samples.dtype.str[1:]
+            kind = plane.samples.dtype.str[1:]
             hasher.update(f"{plane.name} {kind} {width}x{height}\n".encode())
-            hasher.update(memoryview(samples).cast("B") if samples.dtype == np.uint8 else samples.view(np.uint8).data)
+            hasher.update(_little_endian(plane.samples))
     return f"pixels:blake3:{hasher.hexdigest()}"
+
+
+def _little_endian(samples: np.ndarray) -> memoryview:
+    """Its bytes, without a copy where they lie as they should."""
+    return samples.astype(samples.dtype.newbyteorder("<"), order="C", copy=False).reshape(-1).view(np.uint8).data
 
 
 def hash_samples(file: BinaryIO) -> str:
     """The hash of an open sound file; raises for damage and length."""
-    from regen_vcs.media.sounds import check_length, open_sound, read_blocks, sample_type
+    from regen_vcs.media.sounds import check_length, check_whole, open_sound, read_blocks, sample_type
 
+    check_whole(file)
     with open_sound(file) as sound:
         check_length(sound)
         kind = sample_type(sound)
@@ -63,7 +68,7 @@ def hash_samples(file: BinaryIO) -> str:
         hasher.update(f"{kind} {sound.samplerate} {sound.channels}\n".encode())
         frames = 0
         for block in read_blocks(sound, kind):
-            hasher.update(block.astype(block.dtype.newbyteorder("<"), copy=False).view(np.uint8).data)
+            hasher.update(_little_endian(block))
             frames += len(block)
         hasher.update(f"\n{frames}\n".encode())
         return f"samples:blake3:{hasher.hexdigest()}"

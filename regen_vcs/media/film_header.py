@@ -43,11 +43,10 @@ def _picture(file: BinaryIO, brand: bytes) -> dict:
         at = start.find(b"ispe", at + 4)
     width, height = max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
     configuration = start.find(b"av1C")
-    depth = 8
-    if configuration >= 0 and start[configuration + 6] & 0x40:
-        depth = 12 if start[configuration + 6] & 0x20 else 10
-    elif b"heic" in start[:64] or configuration < 0:
-        depth = 0  # not known
+    depth = 0  # not known
+    if configuration >= 0:
+        bits = start[configuration + 6]
+        depth = (12 if bits & 0x20 else 10) if bits & 0x40 else 8
     animated = b"avis" in start[:64]
     return {"type": _PICTURE_BRANDS[brand], "width": width, "height": height, "depth": depth} | (
         {"frames": _sequence_frames(file)} if animated else {}

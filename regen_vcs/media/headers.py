@@ -43,7 +43,7 @@ def _is_sound(value) -> bool:
 
 
 def _png(file: BinaryIO, head: bytes) -> dict:
-    width, height, depth, colour = struct.unpack_from(">IIBB", head, 16)
+    width, height, depth = struct.unpack_from(">IIB", head, 16)
     fields = {"type": "image/png", "width": width, "height": height, "depth": depth}
     for kind, size in _png_chunks(file):
         if kind == b"acTL" and size >= 8:
@@ -225,7 +225,8 @@ def _decoded_sound(media_type: str):
 
 
 def _seconds(frames: int, rate: int) -> float:
-    return round(frames / rate, 6) if rate else 0.0
+    """0 where the file does not say: some decoders answer with the largest number there is."""
+    return round(frames / rate, 6) if rate and frames < 1 << 53 else 0.0
 
 
 # -- the rest ----------------------------------------------------------------------------------------------------

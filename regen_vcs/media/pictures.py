@@ -45,10 +45,14 @@ class Plane(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """`note`: what else decides what is seen: how long a frame stands, where an EXR's window lies."""
+    """`note`: what else decides what is seen: how long a frame stands, where an EXR's window lies.
+
+    `is_scene`: linear light as EXR holds it, a plane for each channel; else one plane as a screen shows it.
+    """
 
     planes: tuple[Plane, ...]
     note: str = ""
+    is_scene: bool = False
 
 
 def read_frames(file: BinaryIO, path_abs: str, header: dict) -> Iterator[Frame]:
@@ -98,7 +102,7 @@ def _plane(picture: Image.Image, header: dict, *, in_colour: bool) -> Plane:
         return Plane("L", np.asarray(picture).astype("<u2", copy=False)[..., None])
     if mode in ("I", "F"):
         return Plane(mode, np.asarray(picture).astype("<i4" if mode == "I" else "<f4", copy=False)[..., None])
-    if header.get("depth", 9) > 8 and header["type"] != "image/bmp":
+    if _depth(picture, header) > 8:
         raise CannotDecode("more bits than would be kept")
     if in_colour or mode in ("P", "PA", "RGBa", "La") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
@@ -106,6 +110,13 @@ def _plane(picture: Image.Image, header: dict, *, in_colour: bool) -> Plane:
         picture = picture.convert({"1": "L", "RGBX": "RGB"}[mode])
     samples = np.asarray(picture)
     return Plane(picture.mode, samples[..., None] if samples.ndim == 2 else samples)
+
+
+def _depth(picture: Image.Image, header: dict) -> int:
+    """Bits a sample; unknown counts as too many."""
+    if header["type"] == "image/tiff":  # each page has its own
+        return max(picture.tag_v2.get(258, (1,)))
+    return 8 if header["type"] == "image/bmp" else header.get("depth", 99)
 
 
 # -- EXR ---------------------------------------------------------------------------------------------------------
@@ -126,7 +137,7 @@ def _exr_frames(file: BinaryIO, path_abs: str) -> Iterator[Frame]:
         raise CannotDecode("parts are missing")
     for part, pixels in zip(parts, decoded.parts, strict=True):
         planes = (Plane(name, _little_endian(channel.pixels)) for name, channel in sorted(pixels.channels.items()))
-        yield Frame(tuple(planes), _windows(part))
+        yield Frame(tuple(planes), _windows(part), is_scene=True)
 
 
 def _windows(part: exr_header.Part) -> str:

@@ -39,8 +39,7 @@ def read_png16(file: BinaryIO) -> tuple[str, np.ndarray]:
     if 2 * width * height * len(layout) > MAX_DECODED_BYTES:
         raise CannotDecode(f"{width} × {height} pixels of {layout}")
     inflated = _Inflated(chunks)
-    # A file of a few bytes may claim any size: no memory is spent on it before its first row is there.
-    inflated.peek(1)
+    # Zeros cost nothing until they are written to: a file of a few bytes may claim any size.
     samples = np.zeros((height, width, len(layout)), dtype=np.uint16)
     for x, y, x_step, y_step in _ADAM7 if interlace else ((0, 0, 1, 1),):
         _read_pass(inflated, samples[y::y_step, x::x_step])
@@ -106,15 +105,10 @@ class _Inflated:
         self._pieces = chunks.pixels()
         self._inflate = zlib.decompressobj()
         self._rest = b""
-        self._ready = b""
-
-    def peek(self, size: int) -> None:
-        self._ready = self.read(size)
 
     def read(self, size: int) -> bytearray:
         """Exactly `size` bytes; CannotDecode where the stream ends before."""
-        out = bytearray(self._ready)
-        self._ready = b""
+        out = bytearray()
         while len(out) < size:
             data = self._rest or next(self._pieces, b"")
             out += self._inflate.decompress(data, size - len(out))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import BinaryIO
 
 import numpy as np
@@ -11,7 +12,7 @@ from regen_vcs.media import thumbhash
 from regen_vcs.media.headers import header_of
 from regen_vcs.media.pictures import open_picture, read_frames
 from regen_vcs.media.source import MAX_PICTURE_BYTES, CannotDecode, open_media
-from regen_vcs.media.tone import colour_of_exr, to_display
+from regen_vcs.media.tone import colour_of_exr, finite, straight, to_display
 
 _SIDE = thumbhash.MAX_SIDE
 
@@ -29,8 +30,6 @@ def look_of(path_abs: str) -> str | None:
 
 def _small(file: BinaryIO, header: dict) -> Image.Image:
     """RGBA, no side over 100 pixels: the first frame."""
-    import os
-
     if os.fstat(file.fileno()).st_size > MAX_PICTURE_BYTES:
         raise CannotDecode("the file is too big")
     with open_picture(file, header) as picture:
@@ -62,30 +61,24 @@ def _shrink(picture: Image.Image) -> Image.Image:
 
 
 def _small_exr(file: BinaryIO, path_abs: str, header: dict) -> Image.Image:
-    frame = next(read_frames(file, path_abs, header))
-    colour, alpha = colour_of_exr(frame)
+    colour, alpha = colour_of_exr(next(read_frames(file, path_abs, header)))
     if colour is None:
         raise CannotDecode("no colour")
     step = max(1, max(colour.shape[:2]) // (2 * _SIDE))
-    colour = _mean_blocks(colour, step)
-    display = to_display(colour if alpha is None else _straight(colour, _mean_blocks(alpha, step)))
-    if display.shape[2] == 1:
-        display = np.repeat(display, 3, axis=2)
-    opacity = np.ones_like(display[..., :1]) if alpha is None else np.clip(_mean_blocks(alpha, step), 0, 1)
-    rgba = (np.concatenate([display, opacity], axis=2) * 255 + 0.5).astype(np.uint8)
+    small = _mean_blocks(colour, step)
+    opacity = np.ones_like(small[..., :1]) if alpha is None else np.clip(_mean_blocks(alpha, step), 0, 1)
+    shown = to_display(straight(small, opacity))
+    if shown.shape[2] == 1:
+        shown = np.repeat(shown, 3, axis=2)
+    rgba = (np.concatenate([shown, opacity], axis=2) * 255 + 0.5).astype(np.uint8)
     return _shrink(Image.fromarray(rgba).convert("RGBa"))
 
 
 def _mean_blocks(samples: np.ndarray, step: int) -> np.ndarray:
-    """(height, width, channels) → the same with each side divided by `step`, as finite float32."""
+    """(height, width, channels) → about `step` times smaller each way, float32; what is left over at the rim is cut."""
     height, width, channels = samples.shape
-    rows, columns = max(1, height // step), max(1, width // step)
-    values = np.nan_to_num(samples[: rows * step, : columns * step].astype(np.float32), posinf=1e6, neginf=-1e6)
-    if step == 1 or height < step or width < step:
-        return values[::step, ::step]
-    return values.reshape(rows, step, columns, step, channels).mean(axis=(1, 3))
-
-
-def _straight(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """EXR holds colours multiplied by alpha."""
-    return np.where(alpha > 1e-6, colour / np.maximum(alpha, 1e-6), 0)
+    rows, columns = height // step, width // step
+    if step == 1 or not rows or not columns:
+        return finite(samples[::step, ::step])
+    blocks = finite(samples[: rows * step, : columns * step]).reshape(rows, step, columns, step, channels)
+    return blocks.mean(axis=(1, 3))

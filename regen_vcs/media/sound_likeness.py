@@ -1,4 +1,4 @@
-"""How alike two sounds are: their log spectrograms, side by side."""
+"""How alike two sounds are: their log spectrograms, side by side; see `likeness`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 import soundfile
 
 from regen_vcs.media.content import hash_samples
-from regen_vcs.media.likeness import OTHER_SHAPE_CAP
 from regen_vcs.media.sounds import check_length, open_sound, read_blocks
 
 _HOP_SECONDS = 0.02
@@ -20,10 +19,10 @@ _HOPS_A_BLOCK = 128
 _FULL_SCALE = 1000.0  # before the logarithm: -60 dB counts as log 2
 
 
-def sound_likeness(left_file: BinaryIO, right_file: BinaryIO) -> tuple[float, bool]:
-    """(likeness, whether what is decoded is identical); raises for damage and length."""
+def sound_likeness(left_file: BinaryIO, right_file: BinaryIO) -> tuple[float, bool, bool]:
+    """(likeness, identical, same rate and channels), see `Likeness`; raises for damage and length."""
     if hash_samples(left_file) == hash_samples(right_file):
-        return 1.0, True
+        return 1.0, True, True
     with open_sound(left_file) as left, open_sound(right_file) as right:
         check_length(left)
         check_length(right)
@@ -32,7 +31,7 @@ def sound_likeness(left_file: BinaryIO, right_file: BinaryIO) -> tuple[float, bo
         mono = left.channels != right.channels
         value = _alike(_spectrogram(left, highest, mono), _spectrogram(right, highest, mono))
         value *= _ratio(left.frames / left.samplerate, right.frames / right.samplerate)
-    return (value if same_shape else min(OTHER_SHAPE_CAP, value)), False
+    return value, False, same_shape
 
 
 def _alike(left: np.ndarray, right: np.ndarray) -> float:
@@ -57,20 +56,21 @@ def _spectrogram(sound: soundfile.SoundFile, highest: float, mono: bool) -> np.n
     window = 1 << max(5, int(np.ceil(np.log2(sound.samplerate * _WINDOW_SECONDS))))
     shape = np.hanning(window).astype(np.float32)
     edges = _band_edges(sound.samplerate, window, highest)
+    highest_bin = max(edges[-1], edges[-2] + 1)
     columns = []
     for block in _overlapping(sound, hop, window, mono):
         pieces = np.lib.stride_tricks.sliding_window_view(block, window, axis=0)[::hop]  # (hops, channels, window)
-        power = np.abs(np.fft.rfft(pieces * shape, axis=2)).astype(np.float32) ** 2
-        bands = np.sqrt(np.add.reduceat(power[..., : edges[-1]], edges[:-1], axis=2)) * (2 / shape.sum())
+        power = np.abs(np.fft.rfft(pieces * shape, axis=2)[..., :highest_bin]).astype(np.float32) ** 2
+        # A band narrower than a bin gets the bin it lies in.
+        bands = np.sqrt(np.add.reduceat(power, edges[:-1], axis=2)) * (2 / shape.sum())
         columns.append(np.log1p(_FULL_SCALE * bands).astype(np.float32).reshape(len(bands), -1))
     return np.concatenate(columns) if columns else np.zeros((0, _BANDS), dtype=np.float32)
 
 
 def _band_edges(rate: int, window: int, highest: float) -> np.ndarray:
-    """Indices of bins; each band holds one at least. Bands are the same in Hz for both sounds."""
+    """Indices of bins. The bands are the same in Hz for both sounds."""
     hertz = np.geomspace(min(_LOWEST_HZ, highest / 2), highest, _BANDS + 1)
-    bins = np.floor(hertz * window / rate).astype(int)
-    return np.maximum.accumulate(np.maximum(bins, np.arange(len(bins)) * 0))
+    return np.floor(hertz * window / rate).astype(int)
 
 
 def _overlapping(sound: soundfile.SoundFile, hop: int, window: int, mono: bool) -> Iterator[np.ndarray]:

@@ -12,6 +12,7 @@ import soundfile
 from regen_vcs.media.source import MAX_SOUND_CHANNELS, MAX_SOUND_SECONDS, CannotDecode
 
 _BLOCK_BYTES = 4 << 20
+_UNKNOWN_SIZE = 0x7FFF0000
 _DECODED_TO_FLOAT = frozenset({"FLOAT", "VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"})
 
 
@@ -19,6 +20,17 @@ def open_sound(file: BinaryIO) -> soundfile.SoundFile:
     """The sound in an open file, from its start. soundfile.LibsndfileError for damage."""
     os.lseek(file.fileno(), 0, os.SEEK_SET)
     return soundfile.SoundFile(file.fileno(), closefd=False)
+
+
+def check_whole(file: BinaryIO) -> None:
+    """RIFF and FORM say how long they are; libsndfile takes what there is without a word."""
+    file.seek(0)
+    head = file.read(8)
+    order = {b"RIFF": "little", b"FORM": "big"}.get(head[:4])
+    said = int.from_bytes(head[4:], order) if order else 0
+    # Whoever writes to a pipe says "as much as fits", or nothing.
+    if said < _UNKNOWN_SIZE and said + 8 > os.fstat(file.fileno()).st_size:
+        raise CannotDecode("the sound ends early")
 
 
 def check_length(sound: soundfile.SoundFile) -> None:
