@@ -23,5 +23,8 @@ lint: $(VENV)/.ready
 wheel: $(VENV)/.ready
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
+bench: $(VENV)/.ready
+	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
 clean:
 	rm -rf $(VENV) dist build

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 
 from regen_vcs.cli.main import printable
+from regen_vcs.errors import RegenError
 from regen_vcs.git.history import staged_changes
 from regen_vcs.git.repo import Repo
 
@@ -25,7 +26,7 @@ def hook_main(cwd: str, environ: Mapping[str, str]) -> int:
 
     ws = Workspace.open(cwd, environ)
     try:
-        survey(ws)  # what was edited goes into keep, while somebody is here to do it
+        keep_edited(ws, survey)
         report = check_staged(ws, repo)
     finally:
         ws.close()
@@ -37,6 +38,14 @@ def hook_main(cwd: str, environ: Mapping[str, str]) -> int:
         files = len({each.path for each in errors})
         print(f"regen-vcs: not committed: {files} file{'s' * (files > 1)} to mend", file=sys.stderr)
     return EXIT_INVALID if errors else 0
+
+
+def keep_edited(ws, survey) -> None:
+    """What was edited goes into keep, while somebody is here to do it; no reason to refuse a commit."""
+    try:
+        survey(ws)
+    except (RegenError, OSError):
+        return  # `status` tells; what is wrong with what is staged is said below
 
 
 def _concerns_us(repo: Repo) -> bool:

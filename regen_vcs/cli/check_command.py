@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from regen_vcs.cli.check import EXIT_INVALID, print_problems
+from regen_vcs.cli.check import EXIT_INVALID, keep_edited, print_problems
 from regen_vcs.cli.terminal import chosen_by, fail_with, print_json, require_matches, say, workspace
 from regen_vcs.engine.check import Report, check_index, check_range, fix
 from regen_vcs.engine.status import survey
@@ -42,7 +42,7 @@ def check_command(words: tuple[str, ...], no_bytes: bool, mends: bool, as_json: 
             report = check_range(ws, rev_range, wanted, with_bytes=not no_bytes)
         else:
             if not no_bytes:
-                survey(ws)  # what was edited goes into keep: so does every command that looks at all of it
+                keep_edited(ws, survey)
             report = check_index(ws, wanted, with_bytes=not no_bytes)
             require_matches(paths, [True] * report.checked)
     errors = sum(each.severity == "error" for each in report.problems)

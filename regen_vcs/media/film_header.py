@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from regen_vcs.media.source import read_exactly
+from regen_vcs.media.source import CannotDecode, read_exactly
 
 _MAX_STEPS = 4096  # boxes or elements looked at in one file
 _MAX_LEAF = 64 << 10
@@ -26,10 +26,7 @@ def read_iso(file: BinaryIO, head: bytes) -> dict:
         media_type = "audio/mp4"
     else:
         media_type = "video/quicktime" if brand == b"qt  " else "video/mp4"
-    try:
-        return {"type": media_type, **_movie(file)}
-    except (struct.error, ValueError, OSError):  # the start is there, the index is not: the type is all we know
-        return {"type": media_type}
+    return _completed(file, {"type": media_type, **_movie_or_nothing(file)})
 
 
 def _picture(file: BinaryIO, brand: bytes) -> dict:
@@ -49,15 +46,16 @@ def _picture(file: BinaryIO, brand: bytes) -> dict:
         depth = (12 if bits & 0x20 else 10) if bits & 0x40 else 8
     animated = b"avis" in start[:64]
     return {"type": _PICTURE_BRANDS[brand], "width": width, "height": height, "depth": depth} | (
-        {"frames": _sequence_frames(file)} if animated else {}
+        {"frames": _movie_or_nothing(file).get("frames", 0)} if animated else {}
     )
 
 
-def _sequence_frames(file: BinaryIO) -> int:
+def _movie_or_nothing(file: BinaryIO) -> dict:
+    """Its type is true where the start of a file is there and its index is not."""
     try:
-        return _movie(file).get("frames", 0)
-    except (struct.error, ValueError, OSError):
-        return 0
+        return _movie(file)
+    except (struct.error, ValueError, OSError, CannotDecode):
+        return {}
 
 
 def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -159,7 +157,7 @@ def read_matroska(file: BinaryIO, head: bytes) -> dict:
     try:
         for name, value in _elements(file, os.fstat(file.fileno()).st_size):
             found.setdefault(name, value)
-    except (struct.error, ValueError, OSError):
+    except (struct.error, ValueError, OSError, IndexError, CannotDecode):
         pass  # what was read until then is true all the same
     has_film = _WIDTH in found
     webm = found.get(_DOC_TYPE, b"").rstrip(b"\0") == b"webm"
@@ -170,7 +168,7 @@ def read_matroska(file: BinaryIO, head: bytes) -> dict:
     fields["duration"] = round(ticks / 1e9, 6)
     if frame_time := _number(found.get(_FRAME_TIME)) if has_film else 0:
         fields["fps"] = round(1e9 / frame_time, 6)
-    return fields
+    return _completed(file, fields)
 
 
 def _elements(file: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]:
@@ -214,13 +212,16 @@ def _real(data: bytes | None) -> float:
 
 
 def read_other(media_type: str):
-    """Containers that only FFmpeg reads: through PyAV where it is installed (the extra `video`)."""
+    """Containers that only FFmpeg reads."""
+    return lambda file, head: _completed(file, {"type": media_type})
 
-    def read(file: BinaryIO, head: bytes) -> dict:
-        try:
-            from regen_vcs.media.film import read_film
-        except ImportError:
-            return {"type": media_type}
-        return {"type": media_type, **read_film(file)}
 
-    return read
+def _completed(file: BinaryIO, fields: dict) -> dict:
+    """Where no length is in the header (fragments, other containers): PyAV's word, if it is installed."""
+    if fields.get("duration"):
+        return fields
+    try:
+        from regen_vcs.media.film import read_film
+    except ImportError:
+        return fields
+    return read_film(file) | {name: value for name, value in fields.items() if value}

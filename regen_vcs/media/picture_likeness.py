@@ -91,8 +91,7 @@ def _plane_rows(left: Plane, right: Plane) -> tuple[Rows, Rows]:
         def scale(values: np.ndarray) -> np.ndarray:
             return np.sign(values) * np.power(np.abs(values), 1 / 2.2)
     else:
-        finite = np.abs(left.samples[np.isfinite(left.samples)], dtype=np.float32)
-        top = float(finite.max(initial=0)) or 1.0
+        top = float(np.abs(finite(left.samples)).max(initial=0)) or 1.0
 
         def scale(values: np.ndarray) -> np.ndarray:
             return values / top

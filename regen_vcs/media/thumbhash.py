@@ -21,6 +21,7 @@ from regen_vcs.media.source import CannotDecode
 
 MAX_SIDE = 100  # pixels: what the format allows as input
 _MAX_DECODED_SIDE = 1024
+_FLAT = 1e-9  # rounding errors, which must not be blown up to the full range of a term
 _CHROMA_BOOST = 1.25  # of the decoder: quantisation dulls colours
 
 
@@ -152,7 +153,9 @@ def _transform(channel: np.ndarray, columns: int, rows: int) -> tuple[float, lis
     found = _cosines(height, rows) @ channel @ _cosines(width, columns).T / (width * height)
     terms = [float(found[y, x]) for y, x in _indices(columns, rows)]
     scale = max(map(abs, terms), default=0.0)
-    return float(found[0, 0]), [0.5 + 0.5 * term / scale if scale else 0.5 for term in terms], scale
+    if scale < _FLAT:
+        return float(found[0, 0]), [0.0] * len(terms), 0.0
+    return float(found[0, 0]), [0.5 + 0.5 * term / scale for term in terms], scale
 
 
 def _nibbles(data: bytes) -> list[int]:

@@ -133,7 +133,7 @@ def test_a_symlink_is_no_sidecar(project):
 # --- names --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [".gitattributes", "sub/.gitmodules", "regen.toml", "git~1/x.png"])
+@pytest.mark.parametrize("name", [".gitattributes", "sub/.gitmodules", "regen.toml", "back\\slash.png"])
 def test_names_no_asset_may_have_are_refused(project, name):
     # regen.toml is tracked already; its sidecar is refused for the name all the same
     project.write(f"{name}.regen.json", recipe_bytes(source(b"sky")))
@@ -303,6 +303,7 @@ def test_the_key_follows_from_the_staged_input_not_from_the_one_on_disk(project)
 def test_the_key_follows_from_the_accepted_output_of_an_asset(project):
     write(project, "base.png", source(b"base 1"), b"base 1")
     stage(project)
+    committed(project)
     recipe = generated("sky.png", b"sky", TEXTURE, inputs={"image": "base.png"}, hashes={"image": hash_of(b"base 2")})
     stage_sidecar(project, "sky.png", recipe, b"sky")
     write(project, "base.png", source(b"base 2"), b"base 2")
@@ -323,7 +324,7 @@ def test_a_newer_sidecar_that_was_not_staged_is_named(project):
     stale = generated("sky.png", b"sky", TEXTURE).replace(params=TEXTURE | {"seed": 8})
     stage_sidecar(project, "sky.png", stale, b"sky")
     write(project, "sky.png", generated("sky.png", b"new sky", TEXTURE | {"seed": 8}), b"new sky")
-    assert mend_of(refused(project)) == "git add sky.png.regen.json"
+    assert "  mend: git add sky.png.regen.json\n" in refused(project)
 
 
 def test_a_pending_recipe_passes(project):

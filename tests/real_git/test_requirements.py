@@ -9,6 +9,9 @@ import subprocess
 
 import pytest
 
+from tests.conftest import Home
+from tests.real_git.copies import copy_of
+
 PROJECT = """\
 [generators.twice]
 uses = "command"
@@ -33,9 +36,10 @@ def digests(project, *paths: str) -> dict[str, str]:
     return {path: hashlib.sha256(project.path(path).read_bytes()).hexdigest() for path in paths}
 
 
-@pytest.fixture
-def film(project):
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
     """Three textures (the third is made from the first) and a file made by a script from a plate; committed."""
+    project = Home(tmp_path_factory.mktemp("film") / "user").repo()
     project.write("regen.toml", PROJECT.encode())
     project.write("tools/twice.py", TWICE.encode())
     project.write("plate.txt", b"plate one\n")
@@ -47,6 +51,11 @@ def film(project):
     project.regen("generate", "shots/020/big.dat", "--generator", "command:twice", "--input", "image=plate.txt")
     project.commit("a film")
     return project
+
+
+@pytest.fixture
+def film(template, tmp_path):
+    return copy_of(template, tmp_path)
 
 
 ASSETS = ("sky.png", "shots/010/fog.png", "shots/010/glow.png", "shots/020/big.dat")
@@ -196,6 +205,7 @@ def test_upstream_first(film):
 def test_one_failure_does_not_stop_the_rest(film):
     """2.2: every failure is named, everything else is made."""
     film.write("plate.txt", b"bad plate\n")
+    film.git("add", "plate.txt")
     film.regen("set", "sky.png", "seed=44")
     film.regen("set", "shots/010/fog.png", "seed=45")
     done = film.regen("regenerate", "--stale", check=False)

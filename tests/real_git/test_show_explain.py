@@ -7,6 +7,9 @@ import shutil
 
 import pytest
 
+from tests.conftest import Home, Project
+from tests.real_git.copies import copy_of
+
 PROJECT = """\
 [generators.twice]
 uses = "command"
@@ -32,17 +35,24 @@ def explained(project, path: str) -> dict:
     return json.loads(project.regen("explain", path, "--json").stdout)
 
 
-@pytest.fixture
-def sky(project):
+@pytest.fixture(scope="module")
+def sky_template(tmp_path_factory):
     """sky.png, made and committed."""
+    project = Home(tmp_path_factory.mktemp("sky") / "user").repo()
     project.regen("generate", "sky.png", *SMALL, "--param", "seed=42")
     project.commit("a sky")
     return project
 
 
 @pytest.fixture
-def film(project):
+def sky(sky_template, tmp_path):
+    return copy_of(sky_template, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def film_template(tmp_path_factory):
     """plate.txt (a plain file) → shots/big.dat (by a script), trusted and committed."""
+    project = Home(tmp_path_factory.mktemp("film") / "user").repo()
     project.write("regen.toml", PROJECT.encode())
     project.write("tools/twice.py", TWICE.encode())
     project.write("plate.txt", b"plate one\n")
@@ -51,6 +61,11 @@ def film(project):
     project.regen("generate", "shots/big.dat", "--generator", "command:twice", "--input", "image=plate.txt")
     project.commit("a plate and what is made from it")
     return project
+
+
+@pytest.fixture
+def film(film_template, tmp_path):
+    return copy_of(film_template, tmp_path)
 
 
 # ---------------------------------------------------------------- show
@@ -317,8 +332,6 @@ def test_what_nothing_remembers_is_said(film):
 
 
 def test_outside_a_repository(home, tmp_path):
-    from tests.conftest import Project
-
     outside = tmp_path / "outside"
     outside.mkdir()
     for command in (["show", "x.png"], ["explain", "x.png"], ["trust"], ["config"]):

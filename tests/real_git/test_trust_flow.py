@@ -10,6 +10,9 @@ import sys
 
 import pytest
 
+from tests.conftest import Home
+from tests.real_git.copies import copy_of
+
 PROJECT = """\
 [generators.twice]
 uses = "command"
@@ -26,13 +29,19 @@ url = "s3://studio/film"
 TWICE = "import sys\nopen(sys.argv[2], 'wb').write(open(sys.argv[1], 'rb').read() * 2)\n"
 
 
-@pytest.fixture
-def film(project):
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    project = Home(tmp_path_factory.mktemp("film") / "user").repo()
     project.write("regen.toml", PROJECT.encode())
     project.write("tools/twice.py", TWICE.encode())
     project.write("plate.txt", b"plate\n")
     project.commit("a generator")
     return project
+
+
+@pytest.fixture
+def film(template, tmp_path):
+    return copy_of(template, tmp_path)
 
 
 def listed(project, *options: str, code: int = 0) -> dict:
