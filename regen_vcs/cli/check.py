@@ -21,12 +21,11 @@ def hook_main(cwd: str, environ: Mapping[str, str]) -> int:
     if not _concerns_us(repo):
         return 0
     from regen_vcs.engine.check import check_staged
-    from regen_vcs.engine.status import survey
     from regen_vcs.engine.workspace import Workspace
 
     ws = Workspace.open(cwd, environ)
     try:
-        keep_edited(ws, survey)
+        keep_edited(ws)
         report = check_staged(ws, repo)
     finally:
         ws.close()
@@ -40,8 +39,10 @@ def hook_main(cwd: str, environ: Mapping[str, str]) -> int:
     return EXIT_INVALID if errors else 0
 
 
-def keep_edited(ws, survey) -> None:
+def keep_edited(ws) -> None:
     """What was edited goes into keep, while somebody is here to do it; no reason to refuse a commit."""
+    from regen_vcs.engine.status import survey
+
     try:
         survey(ws)
     except (RegenError, OSError):

@@ -11,7 +11,6 @@ import click
 from regen_vcs.cli.check import EXIT_INVALID, keep_edited, print_problems
 from regen_vcs.cli.terminal import chosen_by, fail_with, print_json, require_matches, say, workspace
 from regen_vcs.engine.check import Report, check_index, check_range, fix
-from regen_vcs.engine.status import survey
 from regen_vcs.errors import UsageError
 from regen_vcs.git.index import list_sidecars
 from regen_vcs.model.paths import SIDECAR_SUFFIX
@@ -42,7 +41,7 @@ def check_command(words: tuple[str, ...], no_bytes: bool, mends: bool, as_json: 
             report = check_range(ws, rev_range, wanted, with_bytes=not no_bytes)
         else:
             if not no_bytes:
-                keep_edited(ws, survey)
+                keep_edited(ws)
             report = check_index(ws, wanted, with_bytes=not no_bytes)
             require_matches(paths, [True] * report.checked)
     errors = sum(each.severity == "error" for each in report.problems)

@@ -26,6 +26,7 @@ COMMANDS = {
     "status": ("status_command", "Show every asset that is not as its recipe says."),
     "check": ("check", "Check sidecars as pre-commit does; for CI."),
     "sync": ("sync", "Make the working tree's media match its sidecars."),
+    "fetch": ("fetch", "Bring accepted takes back from the stores."),
     "rescued": ("rescued", "List edited files that gave way, and bring them back."),
     "accept": ("accept", "Accept a regenerated or proposed result."),
     "regenerate": ("regenerate", "Run generators: for what is missing, stale or named."),

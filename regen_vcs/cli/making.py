@@ -41,7 +41,7 @@ def line_of(made: Made) -> str:
         return f"restored {made.path}  (the accepted content in other bytes, {how})"
     if made.verdict == "drifted":
         score = "" if made.score is None else f", score {made.score:.3f}"
-        return f"drifted  {made.path}  (not the accepted result{score}; regen-vcs accept {made.path}, or: regen-vcs sync)"
+        return f"drifted  {made.path}  (not the accepted result{score}; regen-vcs accept {made.path}, or back: regen-vcs fetch {made.path})"
     if made.verdict == "proposed":
         return f"proposed {made.path}  ({size}; take it with: regen-vcs accept {made.path})"
     return f"filed    {made.path}  (its recipe changed meanwhile; the take is kept under the old key)"

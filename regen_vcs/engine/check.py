@@ -31,7 +31,7 @@ from regen_vcs.git.version import (
     RevisionVersion,
     changes_between,
     ends_of_range,
-    is_in_place,
+    in_place,
     parents_of_index,
     tracked_media,
 )
@@ -382,25 +382,23 @@ class Checker:
     def _check_raw(self, sidecars: list[str], others: list[str]) -> None:
         assets = {path.removesuffix(SIDECAR_SUFFIX) for path in self._version.sidecars()}
         sequences = _Sequences(assets)
-        suspects = list(dict.fromkeys([*others, *self._version.paths_under(_places(sidecars))]))
-        found = set()
-        for path in suspects:
+        found: dict[str, str] = {}
+        for path in [*others, *self._version.paths_under(_places(sidecars))]:
             owner = path if path in assets else _asset_around(path, assets) or sequences.owner(path)
-            if owner and not path.endswith(SIDECAR_SUFFIX) and not is_in_place(self._ws.repo, path):
-                found.add(path)
-                self._say(path, None, f"is media of {sidecar_of(owner)}, and would be in git as raw bytes",
-                          f"git rm --cached {quoted(path)}")
-        self._check_tracked_patterns([path for path in others if path not in found])
+            if owner and not path.endswith(SIDECAR_SUFFIX):
+                found[path] = f"is media of {sidecar_of(owner)}"
+        for path in self._media_by_pattern(others):
+            found.setdefault(path, "is media by a tracked pattern")
+        recipes = in_place(self._ws.repo, list(found))
+        for path, what in found.items():
+            if path not in recipes:
+                again = f" && regen-vcs add {quoted(path)}" if "pattern" in what else ""
+                self._say(path, None, f"{what}, and would be in git as raw bytes", f"git rm --cached {quoted(path)}{again}")
 
-    def _check_tracked_patterns(self, others: list[str]) -> None:
+    def _media_by_pattern(self, others: list[str]) -> list[str]:
         lines = block_lines(read_file(f"{self._ws.root}/.gitignore")) if others else None
-        if not lines:
-            return
-        media = set(tracked_media(self._ws.repo, lines))
-        for path in others:
-            if path in media and not is_in_place(self._ws.repo, path):
-                self._say(path, None, "is media by a tracked pattern, and would be in git as raw bytes",
-                          f"git rm --cached {quoted(path)} && regen-vcs add {quoted(path)}")
+        media = set(tracked_media(self._ws.repo, lines)) if lines else set()
+        return [path for path in others if path in media]
 
 
 class _Sequences:

@@ -125,9 +125,7 @@ def _missing_programs(hook_text: bytes) -> list[str]:
 
 
 def examine_drivers(repo: Repo) -> Iterator[Finding]:
-    values: dict[str, config.ConfigValue] = {}
-    for section in ("filter", "merge", "diff"):
-        values.update(config.read_config(repo, f"{section}.regen"))
+    values = _driver_values(repo)
     process = values["filter.regen.process"].value if "filter.regen.process" in values else ""
     yield from _examine_trigger(repo, process)
     yield from _examine_filter(process, values.get("filter.regen.required"))
@@ -140,6 +138,16 @@ def examine_drivers(repo: Repo) -> Iterator[Finding]:
             yield Finding(topic, PROBLEM, f"starts {gone}, which is gone", "regen-vcs init")
         else:
             yield Finding(topic, OK, f"set, {values[name].scope}")
+
+
+def _driver_values(repo: Repo) -> dict[str, config.ConfigValue]:
+    """What git takes for our drivers, but for `-c filter.regen.process=`: every git that we start ourselves gets that."""
+    values: dict[str, config.ConfigValue] = {}
+    for section in ("filter", "merge", "diff"):
+        for name, value in config.read_config_list(repo, f"{section}.regen"):
+            if not (name == "filter.regen.process" and value.scope == "command" and not value.value):
+                values[name] = value
+    return values
 
 
 def _examine_filter(process: str, required: config.ConfigValue | None) -> Iterator[Finding]:

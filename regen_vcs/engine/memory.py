@@ -13,7 +13,7 @@ import time
 from collections import namedtuple
 
 from regen_vcs.model.facts import Facts, facts_of
-from regen_vcs.platform.files import write_atomic
+from regen_vcs.platform.files import write_all, write_atomic
 
 # A file changed this recently could change again without its time stamp moving (kernel ticks are 1-10 ms).
 RACY_NS = 20_000_000
@@ -71,24 +71,33 @@ class Memo:
         return name, facts
 
     def save(self) -> None:
-        """Append what is new. A torn or interleaved line is skipped by the next reader."""
+        """Append what is new. A torn or interleaved line is skipped by the next reader.
+
+        A disk that is full or read-only is no error: what is not remembered is computed again.
+        """
         if not self._fresh:
             return
         lines = "".join(f"{name}\t{json.dumps(value, separators=(',', ':'))}\n" for name, value in self._fresh.items())
+        try:
+            self._append(lines.encode("utf-8", "surrogateescape"))
+        except OSError:
+            return
+        if self._lines is not None:
+            self._lines.update(
+                (name.encode(), json.dumps(value).encode()) for name, value in self._fresh.items()
+            )
+        self._fresh = {}
+
+    def _append(self, lines: bytes) -> None:
         os.makedirs(os.path.dirname(self._path), exist_ok=True)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         if len(self._loaded()) and os.path.getsize(self._path) > _MEMO_LIMIT:
             flags |= os.O_TRUNC
         fd = os.open(self._path, flags, 0o644)
         try:
-            os.write(fd, ("\n" + lines).encode("utf-8", "surrogateescape"))
+            os.write(fd, b"\n" + lines)
         finally:
             os.close(fd)
-        if self._lines is not None:
-            self._lines.update(
-                (name.encode(), json.dumps(value).encode()) for name, value in self._fresh.items()
-            )
-        self._fresh = {}
 
     def _loaded(self) -> dict[bytes, bytes]:
         if self._lines is None:
@@ -123,7 +132,11 @@ EMPTY_ROW = Row(None, None, None, None, {}, None, "", False)
 
 
 class State:
-    """`<git-path regen>/state.json`: rows by asset path; read whole, written whole by rename."""
+    """`<git-path regen>/state.json`: rows by asset path; read whole, written whole by rename.
+
+    Beside it, `journal`: what the executor was about to put on disk when it died. Without it our own bytes would
+    pass for edited ones, since the rows are written only when all is done.
+    """
 
     VERSION = 1
 
@@ -136,9 +149,14 @@ class State:
         self.ignored = ""  # digest of the asset paths that the ignore block was written for
         self.exists = False
         self.saved_at_ns = 0
+        self.intended: dict[str, list] = {}  # {asset: [hash to be there, `accepted` and `stand_in` of its row then]}
+        self.was_interrupted = False  # the last executor did not come to its end
         self._loaded_text = b""
+        self._journal = os.path.join(folder, "journal")
+        self._journal_size = 0  # as far as this object knows it; longer: another process wrote in it since
         if load:
             self._load()
+            self._load_journal()
         elif os.path.exists(self._path):
             self.saved_at_ns = os.stat(self._path).st_mtime_ns
 
@@ -168,6 +186,57 @@ class State:
         if text != self._loaded_text or not self.exists:
             write_atomic(self._path, text)
             self._loaded_text, self.exists = text, True
+        self._settle_journal()
+
+    # -- what was about to be done -------------------------------------------------------------------------------
+
+    def intend(self, intents: dict[str, list]) -> None:
+        """Note what is about to be put at these assets' paths, as in `intended`, before the first is. OSError."""
+        line = b"\n" + json.dumps(intents, separators=(",", ":")).encode()  # LF first: it ends a torn line
+        fd = os.open(self._journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            write_all(fd, line)
+            self._journal_size = os.fstat(fd).st_size
+        finally:
+            os.close(fd)
+        self.intended.update(intents)
+
+    def adopt(self, path: str, disk_hash: str | None, files: dict) -> None:
+        """Settle an intent by what lies at its path: those very bytes were put there by us."""
+        intent = self.intended.pop(path, None)
+        if intent and disk_hash == intent[0]:
+            row = self.rows.get(path, EMPTY_ROW)
+            self.rows[path] = row._replace(disk_hash=disk_hash, files=files, accepted=intent[1], stand_in=intent[2])
+
+    def _load_journal(self) -> None:
+        try:
+            with open(self._journal, "rb") as file:
+                data = file.read()
+        except OSError:
+            return
+        self._journal_size = len(data)
+        self.was_interrupted = True
+        for line in data.split(b"\n"):
+            try:
+                intents = json.loads(line) if line else {}
+            except ValueError:
+                continue  # torn: what it names was never begun
+            if isinstance(intents, dict):
+                self.intended.update((p, i) for p, i in intents.items() if isinstance(i, list) and len(i) == 3)
+
+    def _settle_journal(self) -> None:
+        """Keep only the intents that nobody has looked after yet; mostly none, and no journal."""
+        if not self._journal_size:
+            return
+        if os.path.getsize(self._journal) != self._journal_size:
+            return  # somebody died in it since we read it: the next look settles that
+        if self.intended:
+            line = json.dumps(self.intended, separators=(",", ":")).encode()
+            write_atomic(self._journal, line)
+            self._journal_size = len(line)
+        else:
+            os.unlink(self._journal)
+            self._journal_size = 0
 
     @property
     def is_settled(self) -> bool:

@@ -137,7 +137,7 @@ def _byte_state(desired: Desired, row: Row, seen: Observed, stale: str | None) -
 
 _STAND_IN = {
     "proposed": "made, but nobody has accepted it: regen-vcs accept",
-    "drifted": "regenerated with another result: regen-vcs show, regen-vcs accept",
+    "drifted": "regenerated with another result: regen-vcs show; regen-vcs accept, or back: regen-vcs fetch",
 }
 
 

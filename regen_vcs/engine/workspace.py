@@ -55,6 +55,7 @@ class Workspace:
     def reload_state(self) -> State:
         """The state as it is on disk now: to be called whenever the worktree's lock was taken."""
         self._state = State(self.repo.state_dir)
+        self._spare = None  # another process may have used the pool meanwhile
         return self._state
 
     @property

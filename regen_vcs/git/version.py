@@ -162,10 +162,14 @@ def tracked_media(repo: Repo, ignore_lines: list[str]) -> list[str]:
     return [name.decode("utf-8", "surrogateescape") for name in names]
 
 
-def is_in_place(repo: Repo, path: str) -> bool:
-    """Whether git keeps this asset by its own path, as the recipe (the second layout)."""
-    fields = repo.git.lines0("check-attr", "-z", "filter", "--", path)
-    return len(fields) >= 3 and fields[2] == b"regen-inplace"
+def in_place(repo: Repo, paths: list[str]) -> set[str]:
+    """Which of these assets git keeps by their own path, as recipes (the second layout)."""
+    if not paths:
+        return set()
+    request = "\0".join(paths).encode("utf-8", "surrogateescape") + b"\0"
+    fields = repo.git.lines0("check-attr", "-z", "--stdin", "filter", input=request)
+    pairs = zip(fields[::3], fields[2::3], strict=True)
+    return {path.decode("utf-8", "surrogateescape") for path, value in pairs if value == b"regen-inplace"}
 
 
 def _commit_or_none(repo: Repo, revision: str) -> str | None:

@@ -213,6 +213,7 @@ def test_one_failure_does_not_stop_the_rest(film):
     states = film.status()
     assert states["sky.png"] == states["shots/010/fog.png"] == "ok" and states["shots/020/big.dat"] == "failed"
     film.write("plate.txt", b"plate one\n")
+    film.git("add", "plate.txt")
     film.regen("regenerate", "shots/020/big.dat")
     assert film.status()["shots/020/big.dat"] == "ok"
 

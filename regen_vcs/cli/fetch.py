@@ -1,0 +1,31 @@
+"""`regen-vcs fetch`."""
+
+from __future__ import annotations
+
+import click
+
+from regen_vcs.cli.terminal import chosen_by, fail_with, note, say, waiting, workspace
+from regen_vcs.engine.fetching import fetch
+
+
+@click.command("fetch")
+@click.argument("paths", nargs=-1)
+@click.option("--force", "-f", is_flag=True, help="Also over edited files; they are rescued first.")
+def fetch_command(paths: tuple[str, ...], force: bool) -> int:
+    """Bring the accepted takes back from the stores: what is missing, drifted or only proposed.
+
+    Runs no generator.
+
+    \b
+    Example: regen-vcs fetch shots/010/sky.png
+    """
+    with workspace() as ws:
+        results = fetch(ws, chosen_by(ws, paths), force=force, waiting=waiting)
+    for each in results:
+        if each.verdict == "fetched":
+            say(f"fetched  {each.path}")
+        elif each.verdict == "edited":
+            note(f"edited   {each.path}  (left alone; --force brings the accepted take and rescues yours)")
+    if not results:
+        say("nothing to fetch")
+    return fail_with({each.path: each.error for each in results if each.error})
