@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from regen_vcs import media
-from regen_vcs.engine.accept import output_of_disk
 from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.observe import frame_number, hash_of_files, list_files, manifest_of
 from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
@@ -22,6 +21,8 @@ from regen_vcs.model.recipe import Output, Recipe
 
 # action: "added", "updated" (a source asset's new bytes), "unchanged"
 Added = namedtuple("Added", ("path", "action", "error"))
+# What is to be stored and written: `recipe` is the sidecar but for its new output.
+_Capture = namedtuple("_Capture", ("path", "recipe", "action"))
 
 
 def add_assets(
@@ -37,17 +38,20 @@ def add_assets(
         ws.reload_state()
         snapshot = look(ws, paths=set())
         named, found = _candidates(ws, snapshot, paths, as_one)
+        snapshot.observe(path for path in [*named, *found] if path in snapshot.assets)
         results: list[Added] = []
-        fresh: list[str] = []
+        captures: list[_Capture] = []
         for path in [*named, *found]:
-            if path not in snapshot.assets:
-                fresh.append(path)
-                continue
             try:
-                results.append(_update(ws, path, as_source))
+                capture = _capture_of(ws, snapshot, path, recipe, as_source)
             except RegenError as error:
                 results.append(Added(path, "failed", error))
-        results += _capture_all(ws, snapshot, fresh, recipe, progress)
+                continue
+            if capture is None:
+                results.append(Added(path, "unchanged", None))
+            else:
+                captures.append(capture)
+        results += _capture_all(ws, snapshot, captures, progress)
         good = {each.path for each in results if each.action != "failed"}
         after = look(ws, paths=good, also=good)
         refresh_ignores(ws, after)
@@ -101,51 +105,53 @@ def _is_ours(name: str) -> bool:
     return name.endswith(SIDECAR_SUFFIX) or name in (".gitattributes", ".gitignore", ".gitmodules", "regen.toml")
 
 
-def _update(ws: Workspace, path: str, as_source: bool) -> Added:
-    """An asset that exists: a source asset follows its file; a generated one does not."""
-    snapshot = look(ws, paths={path}, also={path})
-    desired, seen = snapshot.assets[path], snapshot.seen(path)
+def _capture_of(ws: Workspace, snapshot: Snapshot, path: str, recipe: Recipe | None, as_source: bool) -> _Capture | None:
+    """What is to be written for `path`; None where its sidecar says so already.
+
+    An asset that exists: a source asset follows its file; a generated one does not.
+    """
+    desired = snapshot.assets.get(path)
+    if desired is None:
+        return _Capture(path, recipe or Recipe(), "added")
     if desired.facts.problem:
         raise InvalidError(desired.facts.problem[1], desired.facts.problem[2])
-    if seen.hash == desired.facts.out_hash:
-        return Added(path, "unchanged", None)
+    if snapshot.seen(path).hash == desired.facts.out_hash:
+        return None
     if not desired.facts.is_source and not as_source:
         raise RegenError(
             f"{path}: is generated, and these are not its accepted bytes",
             f"regen-vcs accept {path}, or regen-vcs add --as-source {path}",
         )
-    output = output_of_disk(ws, snapshot, path, None)
-    recipe = read_sidecar(ws, path)
-    if as_source and recipe.generator is not None:
+    known = read_sidecar(ws, path)
+    if as_source and known.generator is not None:
         # What it was made from is kept as a note: it no longer says how to make these bytes.
-        origin = {"generator": recipe.generator, "params": dict(recipe.params)}
-        recipe = Recipe(meta={**recipe.meta, "made_from": origin}, review=recipe.review, extra=recipe.extra)
-    write_sidecar(ws, path, replace(recipe, output=output))
-    return Added(path, "updated", None)
+        origin = {"generator": known.generator, "params": dict(known.params)}
+        known = Recipe(meta={**known.meta, "made_from": origin}, review=known.review, extra=known.extra)
+    return _Capture(path, known, "updated")
 
 
-def _capture_all(ws: Workspace, snapshot: Snapshot, paths: list[str], recipe: Recipe | None, progress) -> list[Added]:
+def _capture_all(ws: Workspace, snapshot: Snapshot, captures: list[_Capture], progress) -> list[Added]:
     """Ingest all, with one flush of the disk, and only then write the sidecars that name the bytes."""
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     results: list[Added] = []
-    outputs: list[tuple[str, Output]] = []
-    checked = set(snapshot.assets)
+    outputs: list[tuple[_Capture, Output]] = []
+    taken = set(snapshot.assets)
     with ws.stores.batch():
-        for number, path in enumerate(paths):
+        for number, capture in enumerate(captures):
             try:
-                _check_path(checked, path)
-                outputs.append((path, _ingest(ws, path)))
+                if capture.action == "added":
+                    _check_path(taken, capture.path)
+                outputs.append((capture, _ingest(ws, capture.path)))
             except (RegenError, OSError) as error:
-                failure = error if isinstance(error, RegenError) else RegenError(f"{path}: {error.strerror}")
-                results.append(Added(path, "failed", failure))
+                failure = error if isinstance(error, RegenError) else RegenError(f"{capture.path}: {error.strerror}")
+                results.append(Added(capture.path, "failed", failure))
             if progress:
-                progress(path, number + 1, len(paths))
-    for path, output in _with_looks(ws, outputs):
+                progress(capture.path, number + 1, len(captures))
+    for (path, base, action), output in _with_looks(ws, outputs):
         try:
-            base = recipe or Recipe()
-            meta = {"created": created, **base.meta}
+            meta = {"created": created, **base.meta} if action == "added" else base.meta
             write_sidecar(ws, path, replace(base, output=output, meta=meta))
-            results.append(Added(path, "added", None))
+            results.append(Added(path, action, None))
         except RegenError as error:
             results.append(Added(path, "failed", error))
     return results
@@ -182,18 +188,21 @@ def _ingest(ws: Workspace, path: str) -> Output:
     )
 
 
-def _with_looks(ws: Workspace, outputs: list[tuple[str, Output]]):
-    """Add a preview to what is a picture; decoding releases the interpreter, so two at a time."""
+def _with_looks(ws: Workspace, outputs: list[tuple[_Capture, Output]]) -> list[tuple[_Capture, Output]]:
+    """Add a preview to what is a picture; decoding releases the interpreter, so several at a time."""
 
-    def look_of(item: tuple[str, Output]) -> tuple[str, Output]:
-        path, output = item
-        if not str(output.media.get("type", "")).startswith("image/"):
+    def look_of(item: tuple[_Capture, Output]) -> tuple[_Capture, Output]:
+        capture, output = item
+        if not _is_picture(output):
             return item
-        first = (list_files(ws.root, path) or [path])[0]
-        return path, replace(output, look=media.look(f"{ws.root}/{first}"))
+        first = (list_files(ws.root, capture.path) or [capture.path])[0]
+        return capture, replace(output, look=media.look(f"{ws.root}/{first}"))
 
-    if not any(str(output.media.get("type", "")).startswith("image/") for _, output in outputs):
+    if not any(_is_picture(output) for _, output in outputs):
         return outputs
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         return list(pool.map(look_of, outputs))
 
+
+def _is_picture(output: Output) -> bool:
+    return str(output.media.get("type", "")).startswith("image/")

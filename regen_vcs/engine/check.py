@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 from collections import namedtuple
 from collections.abc import Iterable, Iterator
 
@@ -35,7 +36,7 @@ from regen_vcs.git.version import (
     parents_of_index,
     tracked_media,
 )
-from regen_vcs.model.canonical import pretty_bytes
+from regen_vcs.model.canonical import MAX_BYTES, pretty_bytes
 from regen_vcs.model.generator_table import glob_matches
 from regen_vcs.model.manifest import parse_manifest
 from regen_vcs.model.paths import SIDECAR_SUFFIX, asset_of, check_asset_path, fold, parse_sequence, sidecar_of
@@ -161,7 +162,7 @@ class Checker:
         """{blob id: bytes}. What lies on disk with these very bytes is read there, in a fifth of git's time."""
         texts = {}
         for path, oid in oids.items() if self._staged else ():
-            data = read_file(f"{self._ws.root}/{path}")
+            data = _read_plain(f"{self._ws.root}/{path}")
             if data is not None and blob_oid(data, self._ws.repo.oid_format) == oid:
                 texts[oid] = data
         texts.update(self._version.read({oid: None for oid in oids.values() if oid not in texts}))
@@ -207,15 +208,15 @@ class Checker:
                 asset = asset_of(sidecar)
                 check_asset_path(asset)
             except InvalidError as error:
-                self._say_error(sidecar, error, f"git mv it to another name: git mv {quoted(sidecar)} …")
+                self._say_error(sidecar, error, f"git mv {quoted(sidecar)} NEW_NAME{SIDECAR_SUFFIX}")
                 continue
             for other in by_fold.get(fold(asset), ()):
                 if other != asset:
                     reason = f"collides with {sidecar_of(other)} where case or the form of accents counts for nothing"
-                    self._say(sidecar, None, reason, f"regen-vcs mv {quoted(asset)} …")
+                    self._say(sidecar, None, reason, f"regen-vcs mv {quoted(asset)} NEW_NAME")
             outer = _asset_around(asset, everyone)
             if outer:
-                self._say(sidecar, None, f"lies inside the asset {outer}", f"regen-vcs mv {quoted(asset)} …")
+                self._say(sidecar, None, f"lies inside the asset {outer}", f"regen-vcs mv {quoted(asset)} NEW_NAME")
 
     # -- what each recipe says ---------------------------------------------------------------------------------------
 
@@ -235,7 +236,7 @@ class Checker:
         if is_sequence and output.frames is None:
             self._say(sidecar, "output.frames", "missing: the asset is a numbered sequence", f"regen-vcs regenerate {quoted(asset)}")
         elif not is_sequence and output.frames is not None:
-            self._say(sidecar, "output.frames", "the asset is no numbered sequence", f"regen-vcs mv {quoted(asset)} …")
+            self._say(sidecar, "output.frames", "the asset is no numbered sequence", f"regen-vcs mv {quoted(asset)} NEW_NAME")
         if not self._with_bytes or self._version.sidecars()[sidecar].skipped:
             return
         known = {each.output.hash for each in self._before.get(sidecar, ()) if each.output is not None}
@@ -372,9 +373,8 @@ class Checker:
 
     def _exported_schema(self, generator: str) -> bytes | None:
         """`.regen/schemas/<generator>.json` of this version, for a generator that is not installed here."""
-        names = [f".regen/schemas/{name}.json" for name in (generator, generator.replace(":", "-"), generator.partition(":")[0])]
-        files = self._version.files(names)
-        file = next((files[name] for name in names if name in files), None)
+        path = f".regen/schemas/{generator.replace(':', '-')}.json"
+        file = self._version.files([path]).get(path)
         return self._version.read([file.oid]).get(file.oid) if file else None
 
     # -- media that git should not have ------------------------------------------------------------------------------
@@ -439,6 +439,15 @@ def _asset_around(path: str, assets: set[str]) -> str | None:
     return None
 
 
+def _read_plain(path_abs: str) -> bytes | None:
+    """A regular file no longer than a sidecar may be; None for anything else."""
+    try:
+        st = os.lstat(path_abs)
+        return read_file(path_abs) if stat.S_ISREG(st.st_mode) and st.st_size <= MAX_BYTES else None
+    except OSError:
+        return None
+
+
 def _stored_size(ws: Workspace, output: Output) -> int | None:
     """Bytes of an accepted output, all files together, as the local stores have it; None where any is missing."""
     try:
@@ -469,9 +478,9 @@ def fix(ws: Workspace, sidecars: Iterable[str]) -> tuple[list[str], dict[str, Re
     failed: dict[str, RegenError] = {}
     for path in sidecars:
         try:
-            data = read_file(f"{ws.root}/{path}") if not os.path.islink(f"{ws.root}/{path}") else None
+            data = _read_plain(f"{ws.root}/{path}")
             if data is None:
-                raise InvalidError(f"{path}: is not a file on disk")
+                raise InvalidError(f"{path}: there is no such file, or it is none that could be a sidecar")
             wanted = recipe_bytes(parse_recipe(data, path))
             if wanted != data:
                 write_in_tree(ws, path, wanted)

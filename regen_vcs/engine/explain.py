@@ -25,7 +25,7 @@ from regen_vcs.engine.trust import untrusted_reason
 from regen_vcs.engine.workspace import PROJECT_FILE, Workspace
 from regen_vcs.errors import InvalidError, RegenError
 from regen_vcs.model.generator_table import definition_table
-from regen_vcs.model.key import compute_key, hash_bytes
+from regen_vcs.model.key import compute_key
 from regen_vcs.model.paths import sidecar_of
 from regen_vcs.model.plan import FETCH, MATERIALISE, QUEUE, REFUSE, REGENERATE, REMOVE, RESCUE, Step
 from regen_vcs.model.quantities import human_duration
@@ -104,7 +104,7 @@ def _candidates(snapshot: Snapshot, desired: Desired, recipe: Recipe, kept: Reci
         yield Origin(kept, now, None)
     for hashes in _recorded_inputs(snapshot.ws, desired.facts.out_key):
         yield Origin(kept or recipe, hashes, None)
-    past = Past(snapshot.ws.repo, _tracked_paths(snapshot, desired, targets))
+    past = Past(snapshot.ws, _tracked_paths(snapshot, desired, targets))
     for commit in past.commits:
         for old in (past.recipe(commit, desired.path), kept):
             if old is not None and old.generator is not None:
@@ -154,8 +154,7 @@ def _hash_at(past: Past, commit: str, target: str) -> str | None:
     recipe = past.recipe(commit, target)
     if recipe is not None:
         return recipe.output.hash if recipe.output else None
-    data = past.read(commit, target)
-    return hash_bytes(data) if data is not None else None
+    return past.hash(commit, target)
 
 
 def _since_origin(snapshot: Snapshot, desired: Desired, recipe: Recipe, origin: Origin | None) -> list[str]:
@@ -242,7 +241,7 @@ def _definition_then(
     snapshot: Snapshot, definitions: Definitions, generator: str, old: str | None
 ) -> tuple[dict, dict[str, str], str] | None:
     """(table, {name below {code}: hash}, commit) that hash to the definition `old`."""
-    past = Past(snapshot.ws.repo, _definition_paths(definitions, generator))
+    past = Past(snapshot.ws, _definition_paths(definitions, generator))
     for commit in past.commits:
         project = ProjectFile.load(past.read(commit, PROJECT_FILE))
         try:
@@ -267,7 +266,7 @@ def _definition_paths(definitions: Definitions, generator: str) -> list[str]:
 
 def _since_head(ws: Workspace, path: str, recipe: Recipe) -> list[str]:
     """What of the recipe differs from HEAD's; [] also where HEAD has none."""
-    past = Past(ws.repo, [])
+    past = Past(ws, [])
     head = past.recipe("HEAD", path)
     return differences(head, recipe) if head else []
 

@@ -45,7 +45,7 @@ class Memo:
     def get(self, name: str) -> object:
         if name in self._fresh:
             return self._fresh[name]
-        raw = self._loaded().get(name.encode())
+        raw = self._loaded().get(_encoded(name))
         if raw is None:
             return None
         try:
@@ -79,12 +79,12 @@ class Memo:
             return
         lines = "".join(f"{name}\t{json.dumps(value, separators=(',', ':'))}\n" for name, value in self._fresh.items())
         try:
-            self._append(lines.encode("utf-8", "surrogateescape"))
+            self._append(_encoded(lines))
         except OSError:
             return
         if self._lines is not None:
             self._lines.update(
-                (name.encode(), json.dumps(value).encode()) for name, value in self._fresh.items()
+                (_encoded(name), json.dumps(value).encode()) for name, value in self._fresh.items()
             )
         self._fresh = {}
 
@@ -105,9 +105,13 @@ class Memo:
                 with open(self._path, "rb") as file:
                     pairs = (line.split(b"\t", 1) for line in file.read().split(b"\n"))
                     self._lines = {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
-            except FileNotFoundError:
+            except OSError:
                 self._lines = {}
         return self._lines
+
+
+def _encoded(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")  # names of files need not be UTF-8
 
 
 _ROW_FIELDS = (

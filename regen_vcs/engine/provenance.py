@@ -17,11 +17,14 @@ from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError
 from regen_vcs.git.index import blob_oid
 from regen_vcs.git.repo import Repo
+from regen_vcs.model.key import hash_bytes
 from regen_vcs.model.paths import sidecar_of
 from regen_vcs.model.recipe import Recipe, parse_recipe, recipe_to_json
 
 # How far back `Past` looks: each commit costs a few calls of git.
 COMMIT_LIMIT = 50
+# Sidecars, code and regen.toml are read again and again; a plate of a gigabyte is read once and let go.
+_REMEMBERED_BYTES = 1 << 20
 
 Found = namedtuple("Found", ("survey", "status", "desired"))
 
@@ -200,24 +203,45 @@ def _is_committed(repo: Repo, path: str) -> bool:
 class Past:
     """The repository as it was at the last commits that touched `paths`: newest first, at most COMMIT_LIMIT."""
 
-    def __init__(self, repo: Repo, paths: list[str]):
-        self._repo = repo
-        self._blobs: dict[tuple[str, str], bytes | None] = {}
-        self._names: dict[str, list[str]] = {}
+    def __init__(self, ws: Workspace, paths: list[str]):
+        self._git, self._memo = ws.repo.git, ws.memo
         self._paths = list(dict.fromkeys(paths))
+        self._oids: dict[tuple[str, str], str | None] = {}
+        self._blobs: dict[str, bytes] = {}
+        self._names: dict[str, list[str]] = {}
 
     @functools.cached_property
     def commits(self) -> list[str]:
         argv = ("--literal-pathspecs", "log", f"-{COMMIT_LIMIT}", "--format=%H", "--", *self._paths)
-        answer = self._repo.git.result(*argv)
-        return [] if answer.status else answer.stdout.decode().split()
+        answer = self._git.result(*argv)
+        commits = [] if answer.status else answer.stdout.decode().split()
+        self._ask_oids([(commit, path) for commit in commits for path in self._paths])
+        return commits
 
     def read(self, commit: str, path: str) -> bytes | None:
         """A file's blob at a commit, never converted; None where there was none."""
-        if (commit, path) not in self._blobs:
-            answer = self._repo.git.result("cat-file", "blob", f"{commit}:{path}")
-            self._blobs[commit, path] = None if answer.status else answer.stdout
-        return self._blobs[commit, path]
+        oid = self._oid(commit, path)
+        if oid is None:
+            return None
+        if oid not in self._blobs:
+            data = self._git.out("cat-file", "blob", oid)
+            if len(data) > _REMEMBERED_BYTES:
+                return data
+            self._blobs[oid] = data
+        return self._blobs[oid]
+
+    def hash(self, commit: str, path: str) -> str | None:
+        """BLAKE3 of a file's blob at a commit; None where there was none."""
+        oid = self._oid(commit, path)
+        known = self._memo.get(f"b:{oid}") if oid else None
+        if oid is None or known is not None:
+            return known
+        data = self.read(commit, path)
+        if data is None:
+            return None
+        digest = hash_bytes(data)
+        self._memo.put(f"b:{oid}", digest)
+        return digest
 
     def recipe(self, commit: str, path: str) -> Recipe | None:
         """The asset's recipe at a commit; None where it had none that can be read."""
@@ -230,9 +254,25 @@ class Past:
     def names(self, commit: str) -> list[str]:
         """The path of every file at a commit."""
         if commit not in self._names:
-            records = self._repo.git.lines0("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
+            records = self._git.lines0("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
             self._names[commit] = [name.decode("utf-8", "surrogateescape") for name in records]
         return self._names[commit]
+
+    def _oid(self, commit: str, path: str) -> str | None:
+        if (commit, path) not in self._oids:
+            self._ask_oids([(commit, path)])
+        return self._oids[commit, path]
+
+    def _ask_oids(self, wanted: list[tuple[str, str]]) -> None:
+        """One git for all of them. A line break in a name would end its question: such a file counts as not there."""
+        asked = [(commit, path) for commit, path in wanted if "\n" not in path]
+        self._oids.update(dict.fromkeys(wanted))
+        request = "".join(f"{commit}:{path}\n" for commit, path in asked).encode("utf-8", "surrogateescape")
+        answer = self._git.result("cat-file", "--batch-check=%(objecttype) %(objectname)", input=request)
+        for each, line in zip(asked, answer.stdout.split(b"\n"), strict=False):
+            kind, _, oid = line.partition(b" ")
+            if kind == b"blob":
+                self._oids[each] = oid.decode()
 
 
 def _prefixed(digest: str | None) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from regen_vcs.engine.desired import Desired, DesiredTree, read_desired
@@ -47,17 +47,23 @@ Outcome = namedtuple("Outcome", ("plan", "done", "failed"))  # failed: {path: Re
 class Snapshot:
     """One look at the worktree: what should be, what is, what is known of keys and stores."""
 
-    def __init__(self, ws: Workspace, tree: DesiredTree, observed: dict[str, Observed]):
+    def __init__(self, ws: Workspace, tree: DesiredTree):
         self.ws = ws
         self.assets = tree.assets
         self.listing, self.settled = tree.listing, tree.settled
-        self.observed = observed
+        self.observed: dict[str, Observed] = {}
         self.inputs = Inputs(ws.repo, ws.state, ws.memo, tree.assets, ws.settings.roots())
 
         self._definitions = None
 
     def seen(self, path: str) -> Observed:
         return self.observed.get(path, ABSENT)
+
+    def observe(self, paths: Iterable[str]) -> None:
+        """Look at what lies at these assets' paths."""
+        root, stores, rows, seen_at = self.ws.root, self.ws.stores, self.ws.state.rows, self.ws.state.saved_at_ns
+        for path in paths:
+            self.observed[path] = observe(root, path, rows.get(path, EMPTY_ROW), seen_at, stores)
 
     @property
     def definitions(self) -> Definitions:
@@ -73,12 +79,10 @@ def look(ws: Workspace, *, paths: set[str] | None = None, also: set[str] = froze
     """Read sidecars and disk. `paths` limits the look at the disk to these assets (the filter's notes)."""
     state = ws.state
     tree = read_desired(ws.repo, state, ws.memo, also=also)
-    observed = {}
-    rows, seen_at = state.rows, state.saved_at_ns
-    for path in tree.assets.keys() | rows.keys():
-        if paths is None or path in paths:
-            observed[path] = observe(ws.root, path, rows.get(path, EMPTY_ROW), seen_at, ws.stores)
-    return Snapshot(ws, tree, observed)
+    snapshot = Snapshot(ws, tree)
+    known = tree.assets.keys() | state.rows.keys()
+    snapshot.observe(known if paths is None else known & paths)
+    return snapshot
 
 
 def sync(

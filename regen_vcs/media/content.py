@@ -1,8 +1,9 @@
 """The hash of what is decoded: the same whatever container, compression and metadata it came in.
 
-pixels    BLAKE3 in derive-key mode over, for each frame: its note (how long it stands, an EXR's windows) and for each
-          plane a line `<channels> <sample type> <width>x<height>`, then the samples row by row, little-endian,
-          channels interleaved. One plane for L, LA, RGB, RGBA, …; one a channel, sorted by name, for EXR.
+pixels    BLAKE3 in derive-key mode over, for each frame, a line `frame <note>` (how long it stands, an EXR's windows)
+          and for each plane a line `"<channels>" <sample type> <width>x<height>`, then the samples row by row,
+          little-endian, channels interleaved. One plane for L, LA, RGB, RGBA, …; one a channel, sorted by name, for
+          EXR. Palettes and transparent colours count as the RGBA they show.
 samples   the same over a line `<sample type> <rate> <channels>`, the samples, and the number of frames. PCM counts as
           32-bit integers filled from the top bit, so 16 bits in WAV and in FLAC agree.
 
@@ -12,6 +13,7 @@ while other ones may come from another version of the decoder.
 
 from __future__ import annotations
 
+import json
 from typing import BinaryIO
 
 import numpy as np
@@ -46,7 +48,7 @@ def _hash_pixels(file: BinaryIO, path_abs: str, header: dict) -> str:
             height, width, _ = plane.samples.shape
             # The kind and bytes of a sample ("u1", "f2"), without the byte order, which is always the same.
             kind = plane.samples.dtype.str[1:]
-            hasher.update(f"{plane.name} {kind} {width}x{height}\n".encode())
+            hasher.update(f"{json.dumps(plane.name)} {kind} {width}x{height}\n".encode())
             hasher.update(_little_endian(plane.samples))
     return f"pixels:blake3:{hasher.hexdigest()}"
 

@@ -398,4 +398,9 @@ def test_the_hash_is_frozen(tmp_path):
     assert found == FROZEN
 
 
-FROZEN: list[str] = []
+FROZEN = [
+    "pixels:blake3:9b97098ec3a617d88eb223490222712c9dd1d25b6664e5c642fd72da6905c076",
+    "pixels:blake3:faa3a197af8a238373bc86fddf8bf64370b77e5ab96081d54c68b80fc4b6cd51",
+    "pixels:blake3:b0c7ca255c59f5fb98403d6dd3d88e331cba266cc82f0b4a9299eb6332aa9d47",
+    "samples:blake3:23c6f275b28c77f027ad122aca05cd9b5d1f3ceaec3a070ca898355ed252e022",
+]

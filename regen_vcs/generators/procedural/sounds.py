@@ -6,6 +6,7 @@ from the number of the sample. Only the filters of pink and brown noise remember
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
@@ -19,7 +20,6 @@ from regen_vcs.generators.procedural.exact import (
     log2,
     phase_step,
     sine,
-    sub_seed,
     unit,
 )
 
@@ -172,7 +172,7 @@ def swelling(voice: Sound, frequency: float, sample_rate: int, seed: int) -> Sou
 _QUARTERS = tuple(np.uint64(shift) for shift in (0, 16, 32, 48))
 # Four numbers of 0…65535, about their mean: the variance is 4 · (65536² - 1) / 12.
 _NOISE_MEAN = 4 * 65535 / 2
-_NOISE_SCALE = (3.0 / (65536.0 * 65536.0 - 1.0)) ** 0.5
+_NOISE_SCALE = math.sqrt(3.0 / (65536.0 * 65536.0 - 1.0))
 
 
 def white(seed: int) -> Sound:
@@ -249,7 +249,7 @@ def _gain(factors: Sequence[float], weights: Sequence[float], taps: tuple[float,
         energy += 2.0 * weight * (taps[0] + taps[1] * a)
         for b, other in zip(factors, weights, strict=True):
             energy += weight * other / (1.0 - a * b)
-    return energy**0.5
+    return math.sqrt(energy)
 
 
 # -3.01 dB an octave within ±0.08 dB from 1/3200 to 0.48 of the sample rate (15 Hz to 23 kHz at 48 kHz): corners a
@@ -271,7 +271,3 @@ def brown(seed: int, sample_rate: int) -> Sound:
     factor = 1.0 / (1.0 + 6.283185307179586 * 10.0 / sample_rate)
     return _Filtered(seed, (factor,), (1.0,), (0.0, 0.0))
 
-
-def independent(seed: int, channel: int) -> int:
-    """The seed of a channel that shares nothing with the others."""
-    return sub_seed(seed, channel)

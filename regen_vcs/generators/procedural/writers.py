@@ -131,9 +131,10 @@ class WavWriter:
         self._depth = depth
         block = channels * depth // 8
         size = frames * block
+        form = _wav_format(sample_rate, channels, depth)
         out.write(
-            b"RIFF" + struct.pack("<I", 36 + size + (size & 1)) + b"WAVE"
-            + b"fmt " + struct.pack("<IHHIIHH", 16, 1, channels, sample_rate, sample_rate * block, block, depth)
+            b"RIFF" + struct.pack("<I", 20 + len(form) + size + (size & 1)) + b"WAVE"
+            + b"fmt " + struct.pack("<I", len(form)) + form
             + b"data" + struct.pack("<I", size)
         )  # fmt: skip
         self._odd = bool(size & 1)
@@ -149,3 +150,17 @@ class WavWriter:
     def close(self) -> None:
         if self._odd:
             self._out.write(b"\0")
+
+
+# Which loudspeakers, as bits of WAVEFORMATEXTENSIBLE: from mono to 7.1, in the order that players expect.
+_SPEAKERS = {1: 0x4, 2: 0x3, 3: 0x7, 4: 0x33, 5: 0x37, 6: 0x3F, 7: 0x13F, 8: 0x63F}
+_PCM_GUID = bytes.fromhex("0100000000001000800000aa00389b71")
+
+
+def _wav_format(sample_rate: int, channels: int, depth: int) -> bytes:
+    """The format chunk: the plain one that everything reads, the extensible one where loudspeakers must be named."""
+    block = channels * depth // 8
+    plain = struct.pack("<HIIHH", channels, sample_rate, sample_rate * block, block, depth)
+    if channels <= 2:
+        return struct.pack("<H", 1) + plain
+    return struct.pack("<H", 0xFFFE) + plain + struct.pack("<HHI", 22, depth, _SPEAKERS[channels]) + _PCM_GUID
