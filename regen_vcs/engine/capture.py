@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from regen_vcs import media
@@ -150,7 +149,7 @@ def _capture_all(ws: Workspace, snapshot: Snapshot, captures: list[_Capture], pr
     for (path, base, action), output in _with_looks(ws, outputs):
         try:
             meta = {"created": created, **base.meta} if action == "added" else base.meta
-            write_sidecar(ws, path, replace(base, output=output, meta=meta))
+            write_sidecar(ws, path, base.replace(output=output, meta=meta))
             results.append(Added(path, action, None))
         except RegenError as error:
             results.append(Added(path, "failed", error))
@@ -196,7 +195,7 @@ def _with_looks(ws: Workspace, outputs: list[tuple[_Capture, Output]]) -> list[t
         if not _is_picture(output):
             return item
         first = (list_files(ws.root, capture.path) or [capture.path])[0]
-        return capture, replace(output, look=media.look(f"{ws.root}/{first}"))
+        return capture, output.replace(look=media.look(f"{ws.root}/{first}"))
 
     if not any(_is_picture(output) for _, output in outputs):
         return outputs

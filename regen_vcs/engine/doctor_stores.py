@@ -176,7 +176,7 @@ def space_finding(where: str, free: int) -> Finding:
     """What the free bytes of a disk mean."""
     what = f"{free / 1e9:,.1f} GB free for {where}"
     if free < LOW_BYTES:
-        return Finding("disk", PROBLEM, what, "regen-vcs gc --free 10GB, or make room otherwise")
+        return Finding("disk", PROBLEM, what, "make room, or move the stores: git config regen.keepDir FOLDER, regen.cacheDir FOLDER")
     return Finding("disk", OK, what)
 
 

@@ -11,7 +11,7 @@ from regen_vcs.engine.memory import Row, is_racy, sig_of
 from regen_vcs.engine.planner import ABSENT, Observed
 from regen_vcs.errors import InvalidError
 from regen_vcs.model.manifest import Member, manifest_bytes
-from regen_vcs.model.paths import SIDECAR_SUFFIX, Sequence, frame_path, parse_sequence
+from regen_vcs.model.paths import SIDECAR_SUFFIX, Sequence, frame_of, frame_path, parse_sequence
 from regen_vcs.stores.objects import LocalStores
 
 FOREIGN = Observed("foreign", None, {}, False)
@@ -70,15 +70,8 @@ def _list_frames(root: str, sequence: Sequence) -> list[str] | None:
         names = os.listdir(f"{root}/{folder}" if folder else root)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    prefix, suffix = sequence.prefix, sequence.suffix
-    found = []
-    for name in sorted(names):
-        digits = name[len(prefix) : len(name) - len(suffix)]
-        # Padding is at least the number of '#': frame 10000 of a four-digit sequence has five.
-        padded = len(digits) == sequence.digits or (len(digits) > sequence.digits and digits[0] != "0")
-        if name.startswith(prefix) and name.endswith(suffix) and digits.isascii() and digits.isdigit() and padded:
-            found.append(f"{folder}/{name}" if folder else name)
-    return found
+    found = [name for name in sorted(names) if frame_of(sequence, name) is not None]
+    return [f"{folder}/{name}" if folder else name for name in found]
 
 
 def _list_directory(root: str, path: str) -> list[str] | None:
@@ -128,7 +121,7 @@ def _hash_known(root: str, path: str, known: list | None, seen_at_ns: int) -> li
 
 def hash_file(path_abs: str) -> str:
     """BLAKE3 of a regular file, in constant memory; symlinks are not followed."""
-    fd = os.open(path_abs, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    fd = os.open(path_abs, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     hasher = blake3()
     try:
         while chunk := os.read(fd, _CHUNK):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -212,7 +211,7 @@ def _field(params: TextureParams, number: int, first: int) -> fields.Field:
     if kind == "worley":
         return fields.worley(grid, seed, feature=params.feature, metric=params.metric, jitter=params.jitter)
     if kind == "white":
-        return fields.white(seed)
+        return fields.white(params.width, params.height, seed)
     if kind == "gradient":
         return fields.gradient(params.width, params.height, shape=params.shape, degrees=params.angle)
     if kind == "checker":
@@ -268,6 +267,3 @@ def _normals(level: fields.Field, columns: np.ndarray, rows: np.ndarray, strengt
     y = height[2:, 1:-1] - height[:-2, 1:-1]  # rows go down, Y goes up
     length = np.sqrt(x * x + y * y + 1.0)
     return np.stack([x / length, y / length, 1.0 / length], axis=-1) * 0.5 + 0.5
-
-
-assert sys.byteorder in ("little", "big")

@@ -164,7 +164,7 @@ class Tone:
         """Rounded up from measurements on a slow machine: per sample and channel that is computed."""
         samples = params["duration"] * params["sample_rate"]
         voices = ToneParams.model_validate(dict(params)).semitones()
-        each = {"silence": 0.0, "pink": 0.4, "drone": 0.8 * len(voices), "chord": 0.2 * len(voices)}.get(params["kind"], 0.2)
+        each = {"silence": 0.0, "pink": 0.9, "drone": 0.8 * len(voices), "chord": 0.2 * len(voices)}.get(params["kind"], 0.2)
         own = params["channels"] if params["wide"] else 1
         return 0.02 + samples * (each * own + 0.1 * params["channels"]) / 1e6
 

@@ -15,6 +15,7 @@ from regen_vcs.git.repo import Repo
 from regen_vcs.git.run import GitError
 
 _LIST = ("ls-files", "-s", "-t", "-z")
+_SIDECAR_ENDING = b".regen.json"
 _OID_AT = len("H 100644 ")
 _OID_LENGTH = {"sha1": 40, "sha256": 64}
 _STAGES = {"0": 0, "1": 1, "2": 2, "3": 3}
@@ -38,6 +39,17 @@ def list_sidecars(repo: Repo) -> tuple[list[Entry], bytes]:
     """Every sidecar in the index, and the bytes git printed: what `write_listing` keeps for the hooks."""
     listing = repo.git.out(*_LIST, "--", "*.regen.json")
     return parse_listing(listing, repo.oid_format), listing
+
+
+def list_index(repo: Repo) -> tuple[list[Entry], bytes, set[str]]:
+    """As `list_sidecars`, and the paths of everything else in the index: what git itself writes and removes."""
+    lines = repo.git.out(*_LIST).split(b"\0")[:-1]
+    path_at = _OID_AT + _OID_LENGTH[repo.oid_format] + 3
+    listing = b"".join(line + b"\0" for line in lines if line.endswith(_SIDECAR_ENDING))
+    others = {
+        line[path_at:].decode("utf-8", "surrogateescape") for line in lines if not line.endswith(_SIDECAR_ENDING)
+    }
+    return parse_listing(listing, repo.oid_format), listing, others
 
 
 def parse_listing(listing: bytes, oid_format: str) -> list[Entry]:

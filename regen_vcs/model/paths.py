@@ -281,6 +281,20 @@ def parse_sequence(asset_path: str) -> Sequence | None:
     return Sequence(directory, prefix, len(runs[0]), suffix)
 
 
+def frame_of(sequence: Sequence, name: str) -> int | None:
+    """The number of the frame that a file of this name (in the sequence's folder) is; None for another file.
+
+    Padding is at least the number of `#`: frame 10000 of a four-digit sequence has five digits.
+    """
+    if not (name.startswith(sequence.prefix) and name.endswith(sequence.suffix)):
+        return None
+    digits = name[len(sequence.prefix) : len(name) - len(sequence.suffix)]
+    if not (digits.isascii() and digits.isdigit()):
+        return None
+    padded = len(digits) == sequence.digits or (len(digits) > sequence.digits and digits[0] != "0")
+    return int(digits) if padded else None
+
+
 def frame_path(sequence: Sequence, number: int) -> str:
     """The path of one frame; a number with more digits than the padding is written in full."""
     if number < 0:

@@ -44,14 +44,17 @@ _TYPE_NAMES = {
 class _DataclassFields:
     """Lets `dataclasses.replace`, `fields` and `asdict` take a record: whoever calls them has imported them."""
 
+    def __init__(self) -> None:
+        self._made: dict[type, dict[str, object]] = {}  # making a dataclass takes milliseconds: once a class
+
     def __get__(self, record: object, owner: type) -> dict[str, object]:
         dataclasses = sys.modules.get("dataclasses")
         if dataclasses is None:
             raise AttributeError("__dataclass_fields__")
-        return {
-            field.name: field
-            for field in dataclasses.fields(dataclasses.make_dataclass("Fields", owner._fields))
-        }
+        if owner not in self._made:
+            made = dataclasses.make_dataclass("Fields", owner._fields)
+            self._made[owner] = {field.name: field for field in dataclasses.fields(made)}
+        return self._made[owner]
 
 
 class _Record:

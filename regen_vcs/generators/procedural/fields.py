@@ -178,11 +178,11 @@ def fractal(
     return field
 
 
-def white(seed: int) -> Field:
-    """Each pixel for itself."""
+def white(width: int, height: int, seed: int) -> Field:
+    """Each pixel for itself; it always tiles."""
 
     def field(columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        return unit(hash_grid(columns.astype(np.int64), rows.astype(np.int64), seed))
+        return unit(hash_grid(columns.astype(np.int64) % width, rows.astype(np.int64) % height, seed))
 
     return field
 
