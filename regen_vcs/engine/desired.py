@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import namedtuple
 
 from regen_vcs.engine.memory import EMPTY_ROW, Memo, State, is_racy, sig_of
 from regen_vcs.errors import InvalidError
-from regen_vcs.git.index import blob_oid, list_sidecars
+from regen_vcs.git.index import blob_oid, list_index
 from regen_vcs.git.repo import Repo
 from regen_vcs.model.facts import Facts
-from regen_vcs.model.paths import asset_of, check_asset_path, fold
+from regen_vcs.model.paths import Sequence, asset_of, check_asset_path, fold, frame_of, parse_sequence, sidecar_of
 
 Desired = namedtuple(
     "Desired",
@@ -38,12 +39,17 @@ class DesiredTree:
     """`assets`: {asset path: Desired}; `listing`: the index's sidecar entries exactly as git printed them.
 
     settled: every sidecar on disk is the one in the index, so that git cannot change one without changing it.
+    git_paths: what git tracks besides sidecars. Such a file is git's, whatever a sidecar says.
+    refused: assets whose very path is none of ours (a name that nobody may have, or git's): what lies there is
+    neither looked at nor touched.
     """
 
-    def __init__(self, assets: dict[str, Desired], listing: bytes, settled: bool):
+    def __init__(self, assets: dict[str, Desired], listing: bytes, settled: bool, git_paths: set[str], refused: set[str]):
         self.assets = assets
         self.listing = listing
         self.settled = settled
+        self.git_paths = git_paths
+        self.refused = refused
 
 
 def read_desired(repo: Repo, state: State, memo: Memo, *, also: set[str] = frozenset()) -> DesiredTree:
@@ -51,11 +57,15 @@ def read_desired(repo: Repo, state: State, memo: Memo, *, also: set[str] = froze
 
     `also` names asset paths whose sidecars count though git does not know them (the filter's notes).
     """
-    entries, listing = list_sidecars(repo)
+    entries, listing, git_paths = list_index(repo)
     assets: dict[str, Desired] = {}
     settled = True
     for entry in entries:
-        path = asset_of(entry.path)
+        try:
+            path = asset_of(entry.path)
+        except InvalidError as error:  # `.regen.json` is no asset's: it stands for itself
+            assets[entry.path] = Desired(entry.path, problem_facts(error), None, "", True, False, False)
+            continue
         if entry.stage or entry.tag == "M":
             assets[path] = Desired(path, _VANISHED, None, "", True, False, True)
             settled = False
@@ -65,12 +75,13 @@ def read_desired(repo: Repo, state: State, memo: Memo, *, also: set[str] = froze
             if found.memo_name[2 : 2 + len(entry.oid)] != entry.oid and not (skip and found.side_sig is None):
                 settled = False
     for path in [p for p, row in state.rows.items() if row.untracked] + sorted(also):
-        if path not in assets:
+        if path not in assets and path.rpartition("/")[2]:
             found = read_one(repo, path, state, memo, tracked=False, skip=False)
             if found.side_sig is not None:
                 assets[path] = found
     _refuse_collisions(assets)
-    return DesiredTree(assets, listing, settled)
+    refused = _refuse_names(assets) | _refuse_tracked(assets, git_paths)
+    return DesiredTree(assets, listing, settled, git_paths, refused)
 
 
 def read_one(repo: Repo, path: str, state: State, memo: Memo, *, tracked: bool, skip: bool) -> Desired:
@@ -86,28 +97,75 @@ def read_one(repo: Repo, path: str, state: State, memo: Memo, *, tracked: bool, 
         return Desired(path, row.facts, sig, row.memo_name, tracked, skip, False)
     try:
         check_asset_path(path)
-        data = _read_regular(sidecar_abs, st)
+        data = read_sidecar_bytes(repo.root, path)
     except InvalidError as error:
         return Desired(path, problem_facts(error), sig, "", tracked, skip, False)
     memo_name, facts = memo.facts(data, blob_oid(data, repo.oid_format), path)
     return Desired(path, facts, sig, memo_name, tracked, skip, False)
 
 
-def _read_regular(sidecar_abs: str, st: os.stat_result) -> bytes:
-    """A sidecar's bytes; a symlink, a device or a file over 1 MiB is refused, not read."""
-    name = os.path.basename(sidecar_abs)
+def read_sidecar_bytes(root: str, path: str) -> bytes:
+    """The bytes of an asset's sidecar; a symlink, a device or a file over 1 MiB is refused, not read.
+
+    InvalidError also where there is none.
+    """
+    name = sidecar_of(path)
     try:
-        fd = os.open(sidecar_abs, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(f"{root}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise InvalidError(f"{name}: there is no such sidecar") from None
     except OSError as error:
-        raise InvalidError(f"{name}: cannot be read: {error.strerror}") from error
+        why = "is a symlink" if error.errno == errno.ELOOP else f"cannot be read: {error.strerror}"
+        raise InvalidError(f"{name}: {why}") from error
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        st = os.fstat(fd)
+        if not stat.S_ISREG(st.st_mode):
             raise InvalidError(f"{name}: not a regular file")
         if st.st_size > _MAX_SIDECAR:
-            raise InvalidError(f"{name}: larger than 1 MiB")
+            raise InvalidError(f"{name}: {st.st_size:,} bytes, over the limit of 1 MiB")
         return os.read(fd, _MAX_SIDECAR + 1)
     finally:
         os.close(fd)
+
+
+def _refuse_names(assets: dict[str, Desired]) -> set[str]:
+    """The assets whose names nobody may have. Where a sidecar was read and is valid, so is the name."""
+    refused = set()
+    for path, desired in assets.items():
+        if desired.facts.problem or desired.side_sig is None or desired.unmerged:
+            try:
+                check_asset_path(path)
+            except InvalidError:
+                refused.add(path)
+    return refused
+
+
+def _refuse_tracked(assets: dict[str, Desired], git_paths: set[str]) -> set[str]:
+    """Assets that git tracks themselves, or something inside of them: what lies there is git's."""
+    taken = {path: path for path in git_paths & assets.keys()}
+    folders = {path.rpartition("/")[0]: path for path in git_paths}
+    for folder, example in folders.items():
+        while folder:
+            if folder in assets:
+                taken.setdefault(folder, example)
+            folder = folder.rpartition("/")[0]
+    for path in assets:
+        sequence = parse_sequence(path)
+        if sequence and sequence.directory in folders:
+            frames = (each for each in git_paths if _is_frame(sequence, each))
+            taken.update((path, each) for each in frames)
+    for path, tracked in taken.items():
+        error = InvalidError(
+            f"{path}: git tracks {'this file' if tracked == path else tracked} itself, so it cannot be an asset",
+            f"git rm --cached {tracked}, and commit that",
+        )
+        assets[path] = assets[path]._replace(facts=problem_facts(error))
+    return set(taken)
+
+
+def _is_frame(sequence: Sequence, path: str) -> bool:
+    folder, _, name = path.rpartition("/")
+    return folder == sequence.directory and frame_of(sequence, name) is not None
 
 
 def _refuse_collisions(assets: dict[str, Desired]) -> None:

@@ -33,7 +33,7 @@ def refresh_ignores(ws: Workspace, snapshot: Snapshot) -> list[str]:
     if digest == ws.state.ignored:
         return [path for path in paths if "\n" in path]
     found = ignore_patterns(paths, exists=lambda folder: _names_in(ws.root, folder))
-    write_exclude(ws.repo, [*found.patterns, _LEFTOVERS] if found.patterns else [])
+    write_exclude(ws.repo, [*found.patterns, _LEFTOVERS])
     ws.state.ignored = digest
     return found.inexpressible
 

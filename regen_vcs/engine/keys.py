@@ -10,7 +10,7 @@ import os
 
 from blake3 import blake3
 
-from regen_vcs.engine.desired import Desired
+from regen_vcs.engine.desired import Desired, read_sidecar_bytes
 from regen_vcs.engine.memory import Memo, State, is_racy, sig_of
 from regen_vcs.errors import InvalidError
 from regen_vcs.git import index
@@ -163,12 +163,7 @@ class Inputs:
 
 def read_recipe(root: str, asset_path: str) -> Recipe:
     """The sidecar's recipe, from disk; InvalidError where it is not one."""
-    sidecar = sidecar_of(asset_path)
-    try:
-        with open(f"{root}/{sidecar}", "rb") as file:
-            return parse_recipe(file.read((1 << 20) + 1), sidecar)
-    except FileNotFoundError:
-        raise InvalidError(f"{sidecar}: there is no such sidecar") from None
+    return parse_recipe(read_sidecar_bytes(root, asset_path), sidecar_of(asset_path))
 
 
 def _hash_file(path: str) -> str:

@@ -164,6 +164,6 @@ def member_path(path: str, name: str) -> str:
     if not sequence:
         return f"{path}/{name}"
     digits = name.removesuffix(sequence.suffix)
-    if not (digits.isascii() and digits.isdigit()):
+    if not (digits.isascii() and digits.isdigit()) or digits != str(int(digits)):  # one name for each frame
         raise InvalidError(f"{path}: its manifest names {name!r}, which is no frame of it")
     return frame_path(sequence, int(digits))

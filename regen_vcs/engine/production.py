@@ -263,7 +263,7 @@ class Producer:
             seconds = time.monotonic() - started
             log = self._store_log(result.log)
             if not result.ok:
-                raise JobFailed(f"{order.path}: {result.reason}", "regen-vcs show tells the log", log)
+                raise JobFailed(f"{order.path}: {result.reason}", f"what it printed: regen-vcs show --log {order.path}", log)
             found = collect_output(scratch, order.path)
             return self._file_take(order, generator, found, result, seconds, log)
 
@@ -347,6 +347,7 @@ class Producer:
             "generator": order.recipe.generator,
             "generator_version": result.generator_version,
             "environment": result.environment,
+            "inputs": {name: "blake3:" + found[1] for name, found in order.inputs.items()},
             "log": log,
             "output": record_of_output(output),
         }

@@ -24,7 +24,7 @@ from regen_vcs.errors import RegenError
 from regen_vcs.git.index import forget_listing, write_listing
 from regen_vcs.model.manifest import parse_manifest
 from regen_vcs.model.plan import FETCH, MATERIALISE, QUEUE, REFUSE, REGENERATE, REMOVE, RESCUE, Plan, Step
-from regen_vcs.platform.files import FileLock, StatSig
+from regen_vcs.platform.files import FileLock, StatSig, sweep_atomic_temps, write_error
 from regen_vcs.stores.links import choose_link
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # Hooks and the filter leave the work to the holder after this; the user's verbs wait for ever (with progress).
 _HOOK_PATIENCE = 2.0
+# In the generation file: by whom that would have taken assets away too.
+_REMOVES = b"r"
 
 Trigger = namedtuple("Trigger", ("name", "removes", "generates", "by_hand", "patient"))
 HOOK = Trigger("hook", True, True, False, False)
@@ -61,9 +63,12 @@ class Snapshot:
 
     def observe(self, paths: Iterable[str]) -> None:
         """Look at what lies at these assets' paths."""
-        root, stores, rows, seen_at = self.ws.root, self.ws.stores, self.ws.state.rows, self.ws.state.saved_at_ns
+        state = self.ws.state
+        root, stores, rows, seen_at = self.ws.root, self.ws.stores, state.rows, state.saved_at_ns
         for path in paths:
-            self.observed[path] = observe(root, path, rows.get(path, EMPTY_ROW), seen_at, stores)
+            seen = self.observed[path] = observe(root, path, rows.get(path, EMPTY_ROW), seen_at, stores)
+            if state.intended:
+                state.adopt(path, seen.hash, seen.files)
 
     @property
     def definitions(self) -> Definitions:
@@ -80,7 +85,7 @@ def look(ws: Workspace, *, paths: set[str] | None = None, also: set[str] = froze
     state = ws.state
     tree = read_desired(ws.repo, state, ws.memo, also=also)
     snapshot = Snapshot(ws, tree)
-    known = tree.assets.keys() | state.rows.keys()
+    known = tree.assets.keys() | state.rows.keys() | state.intended.keys()
     snapshot.observe(known if paths is None else known & paths)
     return snapshot
 
@@ -103,39 +108,64 @@ def sync(
     if dry_run:
         return Outcome(_plan(look(ws, paths=paths), trigger, paths), [], {})
     lock = WorktreeLock(ws)
-    lock.announce()
+    lock.announce(trigger)
     if not lock.acquire(trigger.patient, waiting):
         return Outcome(Plan([], notices=["another regen-vcs is at work in this worktree and will do this too"]), [], {})
     try:
         while True:
-            generation = lock.generation()
             ws.reload_state()
             outcome = _sync_once(ws, trigger, paths, progress)
-            if lock.generation() == generation:
+            asked = lock.asked()
+            if not asked:
                 return outcome
+            trigger, paths = _widened(trigger, asked), None  # a newcomer's wish is not about our paths only
     finally:
         lock.release()
 
 
+def _widened(trigger: Trigger, asked: bytes) -> Trigger:
+    """What the holder does for newcomers that left it to him: hooks remove too, the filter does not."""
+    return HOOK if _REMOVES in asked and not trigger.removes else trigger
+
+
 class WorktreeLock:
-    """One executor per worktree, and the number by which a newcomer tells it to look again."""
+    """One executor per worktree, and the number by which a newcomer tells it to look again.
+
+    As a context manager: for verbs other than sync. They too do, at their end, what newcomers left to them.
+    """
 
     def __init__(self, ws: Workspace):
+        self._ws = ws
+        self._answered = 0  # the generation that the holder's last look came after
         self._folder = ws.repo.state_dir
         os.makedirs(self._folder, exist_ok=True)
         self._lock = FileLock(os.path.join(self._folder, "lock"))
         self._counter = os.path.join(self._folder, "generation")
 
-    def announce(self) -> None:
-        """Bump the generation: an append is atomic, and the file's size is the number."""
+    def announce(self, trigger: Trigger) -> None:
+        """Bump the generation: an append is atomic, the file's size is the number, and the byte says who it was."""
         fd = os.open(self._counter, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            os.write(fd, b".")
+            os.write(fd, _REMOVES if trigger.removes else b".")
         finally:
             os.close(fd)
 
     def generation(self) -> int:
-        return os.stat(self._counter).st_size
+        try:
+            return os.stat(self._counter).st_size
+        except FileNotFoundError:
+            return 0
+
+    def asked(self) -> bytes:
+        """Who has announced himself since the lock was taken, or since the last call: a byte each."""
+        now = self.generation()
+        if now <= self._answered:
+            return b""
+        with open(self._counter, "rb", buffering=0) as file:
+            file.seek(self._answered)
+            news = file.read(now - self._answered)
+        self._answered = now
+        return news
 
     def try_acquire(self) -> bool:
         return self._lock.acquire(timeout=0)
@@ -145,11 +175,14 @@ class WorktreeLock:
         return State(self._folder, load=False).saved_at_ns == state.saved_at_ns
 
     def acquire(self, patient: bool, waiting: Callable[[], None] | None = None) -> bool:
-        if self._lock.acquire(timeout=0.05):
-            return True
-        if waiting:
-            waiting()
-        return self._lock.acquire(timeout=None if patient else _HOOK_PATIENCE)
+        held = self._lock.acquire(timeout=0.05)
+        if not held:
+            if waiting:
+                waiting()
+            held = self._lock.acquire(timeout=None if patient else _HOOK_PATIENCE)
+        if held:
+            self._answered = self.generation()
+        return held
 
     def release(self) -> None:
         if self.generation() > 1 << 16:
@@ -157,12 +190,23 @@ class WorktreeLock:
         self._lock.release()
 
     def __enter__(self) -> WorktreeLock:
-        self.announce()
         self.acquire(patient=True)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.release()
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is None:
+                self._do_what_was_asked()
+        finally:
+            self.release()
+
+    def _do_what_was_asked(self) -> None:
+        while asked := self.asked():
+            self._ws.reload_state()
+            try:
+                _sync_once(self._ws, _widened(FILTER, asked)._replace(generates=False), None, None)
+            except (RegenError, OSError):
+                return  # theirs, not ours: the next sync says it again
 
 
 def _sync_once(
@@ -170,6 +214,8 @@ def _sync_once(
 ) -> Outcome:
     snapshot = look(ws, paths=paths, also=paths or frozenset())
     plan = _plan(snapshot, trigger, paths)
+    if trigger.by_hand or ws.state.was_interrupted:
+        _sweep(snapshot)
     refresh_ignores(ws, snapshot)  # first: no asset is ever seen by git without its pattern
     outcome = Executor(snapshot, progress).execute(plan)
     if paths is not None:
@@ -197,6 +243,16 @@ def _plan(snapshot: Snapshot, trigger: Trigger, paths: set[str] | None) -> Plan:
         wanted=lambda path: True,
     )
     return plan_sync(assets, rows, snapshot.observed, bring, policy, remembers=ws.state.exists)
+
+
+def _sweep(snapshot: Snapshot) -> None:
+    """Clear away what killed processes left half-written beside assets and in the state folder."""
+    ws = snapshot.ws
+    folders = {path.rpartition("/")[0] for path in snapshot.observed}
+    folders |= {file.rpartition("/")[0] for seen in snapshot.observed.values() for file in seen.files}
+    for folder in sorted(folders):
+        ws.tree.sweep_temps(folder)
+    sweep_atomic_temps(ws.repo.state_dir)
 
 
 def _needs_bytes(desired: Desired, seen: Observed) -> bool:
@@ -258,15 +314,16 @@ class Executor:
         }
         try:
             self._keep_edited()
+            self._note_intents(plan)
             for number, step in enumerate(plan.steps):
                 act = acts.get(step.action)
                 if act is None:
                     continue
                 if self._progress:
                     self._progress(step, number, len(plan.steps))
+                if step.path in self._failed:
+                    continue  # above all a removal whose rescue has failed
                 try:
-                    if step.path in self._failed and step.action != REMOVE:
-                        continue
                     act(step)
                     self._done.append(step)
                 except RegenError as error:
@@ -292,6 +349,17 @@ class Executor:
                 except (RegenError, OSError):
                     continue  # said again, and refused, by whatever step would replace them
 
+    def _note_intents(self, plan: Plan) -> None:
+        """Should we die, what we have put on disk by then is known to be ours. Where that cannot be noted, none is put."""
+        steps = plan.of(MATERIALISE, FETCH)
+        if not steps:
+            return
+        try:
+            self._ws.state.intend({step.path: [step.hash, step.hash, ""] for step in steps})
+        except OSError as error:
+            failure = write_error(error, "noting what this sync does")
+            self._failed.update((step.path, failure) for step in steps)
+
     def _rescue(self, step: Step) -> None:
         rescue(self._ws, step.path, self._snapshot.seen(step.path), step.reason)
 
@@ -299,6 +367,7 @@ class Executor:
 
     def _remove(self, step: Step) -> None:
         seen = self._snapshot.seen(step.path)
+        self._check_sidecar(step.path)
         for path, found in list(seen.files.items()):
             self._displace(path, found)
         folders = {path.rpartition("/")[0] for path in seen.files}
@@ -309,7 +378,7 @@ class Executor:
 
     def _materialise(self, step: Step) -> None:
         desired = self._snapshot.assets[step.path]
-        self._check_sidecar(desired)
+        self._check_sidecar(step.path)
         self.bring_in(step.path, step.hash, desired.facts.is_tree)
 
     def bring_in(self, path: str, whole_hash: str, is_tree: bool) -> None:
@@ -358,17 +427,19 @@ class Executor:
     def _fetch(self, step: Step) -> None:
         raise RegenError(f"{step.path}: no remote is configured")
 
-    def _check_sidecar(self, desired: Desired) -> None:
-        """The sidecar is still the one this step was planned for."""
+    def _check_sidecar(self, path: str) -> None:
+        """The sidecar is still the one (or as absent) as when this step was planned."""
+        desired = self._snapshot.assets.get(path)
         try:
-            current = sig_of(os.lstat(f"{self._ws.root}/{desired.path}.regen.json"))
+            current = sig_of(os.lstat(f"{self._ws.root}/{path}.regen.json"))
         except OSError:
             current = None
-        if current != desired.side_sig:
-            raise RegenError(f"{desired.path}: its sidecar changed meanwhile", "run: regen-vcs sync")
+        if current != (desired.side_sig if desired else None):
+            raise RegenError(f"{path}: its sidecar changed meanwhile", "run: regen-vcs sync")
 
     def _set_observed(self, path: str, seen: Observed) -> None:
         self._snapshot.observed[path] = seen
+        self._ws.state.intended.pop(path, None)
 
     # -- remembering ---------------------------------------------------------------------------------------------
 
@@ -392,8 +463,12 @@ def remember(snapshot: Snapshot, undecided: set[str] = frozenset()) -> None:
                 del rows[path]
     ws.state.rows = rows
     ws.state.failed = {p: f for p, f in ws.state.failed.items() if p in snapshot.assets}
-    ws.state.save()
-    ws.memo.save()
+    try:
+        ws.state.save()
+    except OSError as error:
+        raise write_error(error, "writing down what was done in this worktree") from error
+    finally:
+        ws.memo.save()
 
 
 def _row_for(desired: Desired, old: Row, seen: Observed, undecided: bool) -> Row:

@@ -45,7 +45,11 @@ class Scratch:
 
     def input_path(self, role: str, name: str) -> str:
         """Absolute path of an input's copy; its folder is made."""
-        path = self._below("inputs", f"{role}/{name}")
+        try:
+            path = self._below("inputs", f"{role}/{name}")
+        except InvalidError:
+            # A file git tracks may have a name no asset may have (regen.toml, .gitignore): its suffix is what counts.
+            path = self._below("inputs", f"{role}/input{os.path.splitext(name)[1]}")
         os.makedirs(os.path.dirname(path), exist_ok=True)
         return path
 

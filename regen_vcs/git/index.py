@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from regen_vcs.git.repo import Repo
 from regen_vcs.git.run import GitError
+from regen_vcs.platform.files import write_atomic
 
 _LIST = ("ls-files", "-s", "-t", "-z")
 _SIDECAR_ENDING = b".regen.json"
@@ -190,11 +191,7 @@ def write_listing(repo: Repo, listing: bytes, *, settled: bool = True) -> None:
     the hooks must not rely on it.
     """
     os.makedirs(repo.state_dir, exist_ok=True)
-    path = listing_path(repo)
-    temporary = f"{path}.{os.getpid()}"
-    with open(temporary, "wb") as file:
-        file.write(listing if settled else _UNSETTLED + listing.removeprefix(_UNSETTLED))
-    os.replace(temporary, path)
+    write_atomic(listing_path(repo), listing if settled else _UNSETTLED + listing.removeprefix(_UNSETTLED))
     if not settled:
         _forget_seen(repo)
 

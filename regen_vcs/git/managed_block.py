@@ -19,6 +19,8 @@ import stat
 from collections.abc import Iterable
 
 from regen_vcs.errors import InvalidError
+from regen_vcs.platform.files import temp_tag
+from regen_vcs.platform.tree import TEMP_PREFIX
 
 BEGIN = "# >>> regen-vcs"
 NOTE = "(managed block; edit outside it)"
@@ -131,7 +133,8 @@ def replace_file(path_abs: str, data: bytes | None) -> bool:
         os.unlink(path_abs)
         return True
     os.makedirs(os.path.dirname(path_abs), exist_ok=True)
-    temporary = f"{path_abs}.regen-{os.getpid()}"
+    # Ignored by git, and swept like any temporary of ours, should we die before the rename.
+    temporary = os.path.join(os.path.dirname(path_abs), TEMP_PREFIX + temp_tag())
     try:
         with open(temporary, "xb") as file:
             file.write(data)

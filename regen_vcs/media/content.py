@@ -20,7 +20,7 @@ import numpy as np
 from blake3 import blake3
 
 from regen_vcs.media.headers import header_of
-from regen_vcs.media.source import open_media
+from regen_vcs.media.reading import open_media
 
 _PIXELS = "regen-vcs pixels v1"
 _SAMPLES = "regen-vcs samples v1"

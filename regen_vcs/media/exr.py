@@ -15,7 +15,7 @@ import numpy as np
 import OpenEXR
 
 from regen_vcs.media.exr_header import Part
-from regen_vcs.media.source import CannotDecode
+from regen_vcs.media.reading import CannotDecode
 
 
 def read_channels(path_abs: str, parts: Sequence[Part]) -> list[dict[str, np.ndarray]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO, NamedTuple
 
-from regen_vcs.media.source import CannotDecode, read_exactly
+from regen_vcs.media.reading import CannotDecode, read_exactly
 
 MAGIC = b"\x76\x2f\x31\x01"
 _MULTI_PART = 0x1000

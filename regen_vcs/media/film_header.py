@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from regen_vcs.media.source import CannotDecode, read_exactly
+from regen_vcs.media.reading import CannotDecode, read_exactly
 
 _MAX_STEPS = 4096  # boxes or elements looked at in one file
 _MAX_LEAF = 64 << 10

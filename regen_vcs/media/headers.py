@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from regen_vcs.media import exr_header, film_header
-from regen_vcs.media.source import CannotDecode, open_media, read_exactly
+from regen_vcs.media.reading import CannotDecode, open_media, read_exactly
 
 _HEAD = 64  # bytes: enough to know any type
 _MAX_PARTS = 512  # chunks, markers or tags walked before giving up
@@ -31,10 +31,10 @@ def header_of(file: BinaryIO) -> dict:
         return {}
     fields = found(file, head)
     file.seek(0)
-    return {name: value for name, value in fields.items() if _is_sound(value)}
+    return {name: value for name, value in fields.items() if _says_something(value)}
 
 
-def _is_sound(value) -> bool:
+def _says_something(value) -> bool:
     """No zero sizes, no NaN: a field says something or is left out."""
     return bool(value) and (isinstance(value, str) or (math.isfinite(value) and value > 0))
 

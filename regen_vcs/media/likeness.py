@@ -18,7 +18,7 @@ import math
 from typing import NamedTuple
 
 from regen_vcs.media.headers import header_of
-from regen_vcs.media.source import open_media
+from regen_vcs.media.reading import open_media
 
 _OTHER_SHAPE_CAP = 0.95
 _NOT_IDENTICAL = 1 - 1e-6

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from regen_vcs.media.pictures import Frame, Plane, read_frames
-from regen_vcs.media.source import CannotDecode
+from regen_vcs.media.reading import CannotDecode
 from regen_vcs.media.tone import finite, straight_display
 
 _FRAMES_IN_FULL = 8

@@ -16,7 +16,7 @@ from PIL import Image
 
 from regen_vcs.media import exr_header
 from regen_vcs.media.png16 import read_png16
-from regen_vcs.media.source import (
+from regen_vcs.media.reading import (
     MAX_ANIMATION_PIXELS,
     MAX_DECODED_BYTES,
     MAX_PICTURE_BYTES,

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from regen_vcs.media.source import MAX_DECODED_BYTES, CannotDecode, check_size, read_exactly
+from regen_vcs.media.reading import MAX_DECODED_BYTES, CannotDecode, check_size, read_exactly
 
 _LAYOUTS = {0: "L", 2: "RGB", 4: "LA", 6: "RGBA"}
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -168,17 +168,19 @@ def _unfilter_diagonals(kinds: np.ndarray, rows: np.ndarray, above: np.ndarray, 
     straight[0] = above.reshape(width, pixel)
     straight[1:] = rows.reshape(count, width, pixel)
     is_sub, is_up, is_average, is_paeth = (np.equal(kinds, kind).astype(np.int16)[:, None] for kind in (1, 2, 3, 4))
+    any_paeth, is_mixed = bool(is_paeth.any()), not is_paeth.all()
     for k in range(2, width + count + 1):
         first, last = max(1, k - width), min(count, k - 1)
         here = slice(first - 1, last)  # in the masks, which have no row above
         left = skew[k - 1, first : last + 1]
         up = skew[k - 1, first - 1 : last]
         corner = skew[k - 2, first - 1 : last]
-        predicted = _paeth(left, up, corner)
-        predicted *= is_paeth[here]
-        predicted += left * is_sub[here]
-        predicted += up * is_up[here]
-        predicted += (left + up >> 1) * is_average[here]
+        predicted = _paeth(left, up, corner) if any_paeth else np.zeros_like(left)
+        if is_mixed:
+            predicted *= is_paeth[here]
+            predicted += left * is_sub[here]
+            predicted += up * is_up[here]
+            predicted += (left + up >> 1) * is_average[here]
         target = skew[k, first : last + 1]
         target += predicted
         target &= 0xFF

@@ -11,7 +11,7 @@ from PIL import Image
 from regen_vcs.media import thumbhash
 from regen_vcs.media.headers import header_of
 from regen_vcs.media.pictures import Frame, Plane, open_picture, read_frames
-from regen_vcs.media.source import MAX_PICTURE_BYTES, CannotDecode, open_media
+from regen_vcs.media.reading import MAX_PICTURE_BYTES, CannotDecode, open_media
 from regen_vcs.media.tone import colour_of_exr, finite, straight, to_display
 
 _SIDE = thumbhash.MAX_SIDE

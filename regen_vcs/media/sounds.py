@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from regen_vcs.media.source import MAX_SOUND_CHANNELS, MAX_SOUND_SECONDS, CannotDecode
+from regen_vcs.media.reading import MAX_SOUND_CHANNELS, MAX_SOUND_SECONDS, CannotDecode
 
 _BLOCK_BYTES = 4 << 20
 _UNKNOWN_SIZE = 0x7FFF0000

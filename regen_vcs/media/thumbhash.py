@@ -17,7 +17,7 @@ import math
 
 import numpy as np
 
-from regen_vcs.media.source import CannotDecode
+from regen_vcs.media.reading import CannotDecode
 
 MAX_SIDE = 100  # pixels: what the format allows as input
 _MAX_DECODED_SIDE = 1024

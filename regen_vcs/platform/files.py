@@ -35,6 +35,7 @@ CREATE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_B
 
 _FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
 _COPY_CHUNK = 1 << 20
+_STALE_SECONDS = 24 * 3600
 # What says "this pair of file systems cannot", as against "this file cannot".
 _UNSUPPORTED = frozenset(
     getattr(errno, name)
@@ -75,6 +76,14 @@ def process_exists(pid: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def is_dead_tag(tag: str, modified: float) -> bool:
+    """Whether a temporary file with this `temp_tag` was left by a dead process, or has lain untouched for a day."""
+    pid = tag.partition("-")[0]
+    if pid.isdigit() and not process_exists(int(pid)):
+        return True
+    return time.time() - modified > _STALE_SECONDS
 
 
 # -- writing -----------------------------------------------------------------------------------------------------
@@ -152,6 +161,21 @@ def write_atomic(path: str, data: bytes, *, mode: int = 0o644, durable: bool = F
         raise
     if durable:
         fsync_dir(os.path.dirname(path) or ".")
+
+
+def sweep_atomic_temps(folder: str) -> None:
+    """Remove what killed writers of `write_atomic` left in a folder."""
+    try:
+        names = [name for name in os.listdir(folder) if name.endswith(".tmp")]
+    except OSError:
+        return
+    for name in names:
+        path = f"{folder}/{name}"
+        try:
+            if is_dead_tag(name.removesuffix(".tmp").rpartition(".")[2], os.lstat(path).st_mtime):
+                remove_file(path)
+        except OSError:
+            continue  # gone by itself
 
 
 def remove_file(path: str) -> bool:

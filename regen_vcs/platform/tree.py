@@ -192,6 +192,23 @@ class Tree:
         except (OSError, InvalidError):
             pass
 
+    def sweep_temps(self, directory: str) -> None:
+        """Remove the temporary files that dead processes left in a directory; never fails."""
+        try:
+            names = self._list(directory)
+        except (OSError, InvalidError):
+            return
+        for name in names:
+            if name.startswith(TEMP_PREFIX):
+                st = self.stat(f"{directory}/{name}" if directory else name)
+                if st is not None and files.is_dead_tag(name[len(TEMP_PREFIX) :], st.st_mtime):
+                    self.discard(name, directory)
+
+    def _list(self, directory: str) -> list[str]:
+        if self.by_descriptor:
+            return os.listdir(self.dir_fd(directory))
+        return os.listdir(self._check_by_path(directory, create=False))
+
     def link_in(self, src_abs: str, directory: str) -> str:
         """Hardlink a file under a new temporary name in a directory; the name. OSError where links cannot be."""
         temp = TEMP_PREFIX + files.temp_tag()

@@ -244,8 +244,8 @@ class SparePool:
                 self._rewrite_index()
             else:
                 self._append_index()
-        except FileNotFoundError:
-            pass  # the pool's folder was deleted: nothing is left to be remembered
+        except OSError:
+            pass  # the folder is gone, or the disk full: what is not written down will be hashed again
         self._unsaved = []
 
     def evict(self, limit_bytes: int, has: Callable[[str], bool], ingest: Callable[[str], object]) -> int:
