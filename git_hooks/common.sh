@@ -49,6 +49,11 @@ worktree_differs() {
     diff-files --quiet -- '*.regen.json' 2>/dev/null
 }
 
+# Whether git has written a sidecar since the last sync that is just what the index says: `git restore` of a deleted one.
+worktree_is_newer() {
+  find . -name .git -prune -o -name '*.regen.json' -newer "$state/listing" -print 2>/dev/null | grep -q .
+}
+
 # After a command that may have changed the worktree. git names a temporary index in some of them.
 has_work() {
   unset GIT_INDEX_FILE

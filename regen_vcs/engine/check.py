@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 
 from regen_vcs.engine.check_inputs import Lineage
 from regen_vcs.engine.memory import EMPTY_ROW
-from regen_vcs.engine.observe import observe
+from regen_vcs.engine.observe import observe, read_manifest
 from regen_vcs.engine.project_file import ProjectFile
 from regen_vcs.engine.sidecars import write_in_tree
 from regen_vcs.engine.sync import store_files
@@ -38,7 +38,6 @@ from regen_vcs.git.version import (
 )
 from regen_vcs.model.canonical import MAX_BYTES, pretty_bytes
 from regen_vcs.model.generator_table import glob_matches
-from regen_vcs.model.manifest import parse_manifest
 from regen_vcs.model.paths import SIDECAR_SUFFIX, asset_of, check_asset_path, fold, parse_sequence, sidecar_of
 from regen_vcs.model.recipe import Output, Recipe, parse_recipe, recipe_bytes, recipe_to_json
 
@@ -453,7 +452,7 @@ def _stored_size(ws: Workspace, output: Output) -> int | None:
     try:
         if not output.is_tree:
             return ws.stores.size_of(output.hash)
-        members = parse_manifest(ws.stores.read_bytes(output.hash))
+        members = read_manifest(ws.stores, output.hash)
         return sum(member.size for member in members) if all(ws.stores.has(each.hash) for each in members) else None
     except (RegenError, OSError):
         return None

@@ -24,17 +24,12 @@ from regen_vcs.errors import RegenError
 Fetched = namedtuple("Fetched", ("path", "verdict", "error"))
 
 
-def fetch(
-    ws: Workspace, wanted: Callable[[str], bool], *, force: bool = False, waiting: Callable[[], None] | None = None
-) -> list[Fetched]:
+def fetch(ws: Workspace, wanted: Callable[[str], bool], *, force: bool = False) -> list[Fetched]:
     """Put the accepted bytes of every wanted asset on disk that does not show them.
 
     Stand-ins give way (they stay in the store). Edited files do so only with `force`, and are rescued first.
     """
-    lock = WorktreeLock(ws)
-    lock.announce()
-    lock.acquire(True, waiting)
-    try:
+    with WorktreeLock(ws):
         ws.reload_state()
         snapshot = look(ws)
         executor = Executor(snapshot)
@@ -46,9 +41,7 @@ def fetch(
         results = [_fetch_one(ws, snapshot, executor, path, force) for path in needy]
         tidy_spare(ws)
         remember(snapshot, {each.path for each in results if each.verdict != "fetched"})
-        return results
-    finally:
-        lock.release()
+    return results
 
 
 def _fetch_one(ws: Workspace, snapshot: Snapshot, executor: Executor, path: str, force: bool) -> Fetched:

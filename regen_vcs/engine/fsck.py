@@ -11,14 +11,13 @@ from collections.abc import Callable, Mapping
 
 from regen_vcs.engine.config import Settings
 from regen_vcs.engine.desired import Desired
-from regen_vcs.engine.observe import manifest_of
+from regen_vcs.engine.observe import manifest_of, read_manifest
 from regen_vcs.engine.prospects import prospects_of
 from regen_vcs.engine.sync import Snapshot, look
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
 from regen_vcs.git import config as git_config
 from regen_vcs.git.run import Git
-from regen_vcs.model.manifest import parse_manifest
 from regen_vcs.stores import fsck as stores_fsck
 from regen_vcs.stores.objects import LocalStores
 from regen_vcs.stores.results import Results
@@ -74,7 +73,7 @@ def _missing_objects(stores: LocalStores, desired: Desired) -> list[str]:
     if not facts.is_tree:
         return []
     try:
-        members = parse_manifest(stores.read_bytes(facts.out_hash))
+        members = read_manifest(stores, facts.out_hash)
     except (RegenError, OSError):
         return [facts.out_hash]
     return [member.hash for member in members if not stores.has(member.hash)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
@@ -12,6 +11,7 @@ from regen_vcs.git.ignore import ignore_patterns, write_exclude
 from regen_vcs.model.paths import parse_sequence
 from regen_vcs.platform.tree import TEMP_PREFIX
 
+TYPE_CHECKING = False  # as typing has it: importing that costs a hook 10 ms
 if TYPE_CHECKING:
     from regen_vcs.engine.sync import Snapshot
 
@@ -23,8 +23,8 @@ def refresh_ignores(ws: Workspace, snapshot: Snapshot) -> list[str]:
     """Rewrite the block if the assets are others than last time; the assets no pattern can express (a newline)."""
     paths = [
         path + "/" if is_directory(snapshot, path) else path
-        for path, desired in snapshot.assets.items()
-        if not (desired.facts.problem and desired.facts.problem[0] != "newer")
+        for path in snapshot.assets
+        if path not in snapshot.refused
     ]
     # Assets whose sidecars are gone but which lie here still (the filter leaves them for the next sync).
     paths += [path for path, row in ws.state.rows.items() if row.files and path not in snapshot.assets]

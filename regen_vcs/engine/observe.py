@@ -10,7 +10,7 @@ from blake3 import blake3
 from regen_vcs.engine.memory import Row, is_racy, sig_of
 from regen_vcs.engine.planner import ABSENT, Observed
 from regen_vcs.errors import InvalidError
-from regen_vcs.model.manifest import Member, manifest_bytes
+from regen_vcs.model.manifest import BEGINNING, MAX_BYTES, Member, manifest_bytes, parse_manifest
 from regen_vcs.model.paths import SIDECAR_SUFFIX, Sequence, frame_of, frame_path, parse_sequence
 from regen_vcs.stores.objects import LocalStores
 
@@ -35,6 +35,18 @@ def observe(root: str, path: str, row: Row, seen_at_ns: int, stores: LocalStores
         return FOREIGN
     whole = hash_of_files(path, files)
     return Observed("present", whole, files, all(stores.has(found[0]) for found in files.values()))
+
+
+def own_part(path: str, seen: Observed, row: Row, taken: set[str]) -> Observed:
+    """What is there of an asset whose sidecar is gone, without the files that are git's or another asset's by now."""
+    files = {each: found for each, found in seen.files.items() if each not in taken}
+    if len(files) == len(seen.files):
+        return seen
+    if not files:
+        return ABSENT
+    unmodified = all(row.files.get(each, (None,))[0] == found[0] for each, found in files.items())
+    whole = row.accepted if unmodified and row.accepted == row.disk_hash else hash_of_files(path, files)
+    return Observed("present", whole, files, seen.stored)
 
 
 def list_files(root: str, path: str) -> list[str] | None:
@@ -140,6 +152,18 @@ def hash_of_files(path: str, files: dict[str, list]) -> str:
 
 def manifest_of(path: str, files: dict[str, list]) -> bytes:
     return manifest_bytes(Member(member_name(path, each), found[0], found[1][0]) for each, found in files.items())
+
+
+def read_manifest(stores: LocalStores, whole_hash: str) -> tuple[Member, ...]:
+    """The files of a directory or sequence in the stores. InvalidError for an object that is no manifest, found out
+    without reading all of it: a sidecar may claim anything of a film of 50 GB.
+    """
+    source = stores.find(whole_hash)
+    if source is not None:
+        with open(source, "rb") as file:
+            if file.read(len(BEGINNING)) != BEGINNING or os.fstat(file.fileno()).st_size > MAX_BYTES:
+                raise InvalidError(f"object {whole_hash[:12]}… is not a manifest of a directory or sequence")
+    return parse_manifest(stores.read_bytes(whole_hash))
 
 
 def member_name(path: str, file_path: str) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from regen_vcs import media
-from regen_vcs.engine.observe import frame_number, member_name, member_path
+from regen_vcs.engine.observe import frame_number, member_name, member_path, read_manifest
 from regen_vcs.engine.sync import Snapshot, has_all
 from regen_vcs.engine.takes import output_of_record, record_of_output
 from regen_vcs.engine.trust import require_trust
@@ -25,7 +25,7 @@ from regen_vcs.generators import registry
 from regen_vcs.generators.client import RunnerClient
 from regen_vcs.generators.scratch import Scratch, collect_output
 from regen_vcs.git import index
-from regen_vcs.model.manifest import Member, manifest_bytes, parse_manifest
+from regen_vcs.model.manifest import Member, manifest_bytes
 from regen_vcs.model.paths import frames_text, parse_sequence
 from regen_vcs.model.recipe import Output, Recipe, recipe_bytes
 from regen_vcs.platform.files import FileLock
@@ -296,7 +296,7 @@ class Producer:
         if not is_tree:
             return scratch.copy_input(name, os.path.basename(target), self._object_path(target, wanted), wanted)
         base = os.path.basename(target)
-        for member in parse_manifest(self._ws.stores.read_bytes(wanted)):
+        for member in read_manifest(self._ws.stores, wanted):
             inner = member_path(base, member.name)
             scratch.copy_input(name, inner, self._object_path(target, member.hash), member.hash)
         return scratch.input_path(name, base)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
+from regen_vcs.engine.observe import member_path, read_manifest
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError, UsageError
-from regen_vcs.model.manifest import parse_manifest
+from regen_vcs.model.manifest import Member
+from regen_vcs.model.paths import parse_sequence
 
 
 def rescued_here(ws: Workspace, *, everywhere: bool = False) -> list[dict]:
@@ -33,18 +35,23 @@ def restore(ws: Workspace, entries: list[dict], prefix: str, target: str | None)
 
 
 def _write(ws: Workspace, whole: str, target: str, entry: dict) -> None:
-    data_path = ws.stores.find(whole)
-    if data_path is None:
+    if not ws.stores.has(whole):
         raise RegenError(f"{entry['path']}: its rescued bytes are in no store any more", "run: regen-vcs fsck")
-    try:
-        members = parse_manifest(ws.stores.read_bytes(whole)) if os.path.getsize(data_path) < 64 << 20 else None
-    except RegenError:
-        members = None  # a plain file
-    if members is None:
+    members = _members(ws, whole)
+    # A plain file may read like a manifest; then its size is not that of the files it speaks of.
+    if members is None or sum(member.size for member in members) != entry["size"]:
         _copy(ws, whole, target)
         return
     for member in members:
-        _copy(ws, member.hash, os.path.join(target, *member.name.split("/")))
+        inner = member_path(os.path.basename(entry["path"]), member.name) if parse_sequence(entry["path"]) else member.name
+        _copy(ws, member.hash, os.path.join(target, *inner.split("/")))
+
+
+def _members(ws: Workspace, whole: str) -> tuple[Member, ...] | None:
+    try:
+        return read_manifest(ws.stores, whole)
+    except RegenError:
+        return None  # a plain file
 
 
 def _copy(ws: Workspace, file_hash: str, target: str) -> None:

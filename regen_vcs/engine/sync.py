@@ -9,24 +9,24 @@ is hashed again.
 from __future__ import annotations
 
 import os
+import stat
 from collections import namedtuple
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from regen_vcs.engine.desired import Desired, DesiredTree, read_desired
 from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.keys import Inputs
 from regen_vcs.engine.memory import EMPTY_ROW, Row, State, sig_of
-from regen_vcs.engine.observe import manifest_of, member_path, observe
+from regen_vcs.engine.observe import manifest_of, member_path, observe, own_part, read_manifest
 from regen_vcs.engine.planner import ABSENT, Bring, Observed, Policy, is_edited, plan_sync
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
 from regen_vcs.git.index import forget_listing, write_listing
-from regen_vcs.model.manifest import parse_manifest
 from regen_vcs.model.plan import FETCH, MATERIALISE, QUEUE, REFUSE, REGENERATE, REMOVE, RESCUE, Plan, Step
 from regen_vcs.platform.files import FileLock, StatSig, sweep_atomic_temps, write_error
 from regen_vcs.stores.links import choose_link
 
+TYPE_CHECKING = False  # as typing has it: importing that costs a hook 10 ms
 if TYPE_CHECKING:
     from regen_vcs.engine.definitions import Definitions
 
@@ -52,7 +52,7 @@ class Snapshot:
     def __init__(self, ws: Workspace, tree: DesiredTree):
         self.ws = ws
         self.assets = tree.assets
-        self.listing, self.settled = tree.listing, tree.settled
+        self.listing, self.settled, self.refused = tree.listing, tree.settled, tree.refused
         self.observed: dict[str, Observed] = {}
         self.inputs = Inputs(ws.repo, ws.state, ws.memo, tree.assets, ws.settings.roots())
 
@@ -85,9 +85,22 @@ def look(ws: Workspace, *, paths: set[str] | None = None, also: set[str] = froze
     state = ws.state
     tree = read_desired(ws.repo, state, ws.memo, also=also)
     snapshot = Snapshot(ws, tree)
-    known = tree.assets.keys() | state.rows.keys() | state.intended.keys()
+    known = (tree.assets.keys() | state.rows.keys() | state.intended.keys()) - tree.refused
     snapshot.observe(known if paths is None else known & paths)
+    _leave_others_files(snapshot, tree.git_paths)
     return snapshot
+
+
+def _leave_others_files(snapshot: Snapshot, git_paths: set[str]) -> None:
+    """An asset whose sidecar is gone has no claim to files that are git's, or another asset's by now."""
+    observed = snapshot.observed
+    orphans = [path for path, seen in observed.items() if path not in snapshot.assets and seen.kind == "present"]
+    if not orphans:
+        return
+    taken = git_paths.union(*(seen.files for path, seen in observed.items() if path in snapshot.assets))
+    for path in orphans:
+        row = snapshot.ws.state.rows.get(path, EMPTY_ROW)
+        observed[path] = own_part(path, observed[path], row, taken)
 
 
 def sync(
@@ -288,7 +301,7 @@ def has_all(stores, whole_hash: str, is_tree: bool) -> bool:
     if not is_tree:
         return True
     try:
-        members = parse_manifest(stores.read_bytes(whole_hash))
+        members = read_manifest(stores, whole_hash)
     except (RegenError, OSError):
         return False
     return all(stores.has(member.hash) for member in members)
@@ -370,10 +383,7 @@ class Executor:
         self._check_sidecar(step.path)
         for path, found in list(seen.files.items()):
             self._displace(path, found)
-        folders = {path.rpartition("/")[0] for path in seen.files}
-        for folder in sorted(folders, key=len, reverse=True):
-            if folder:
-                self._ws.tree.remove_empty_dirs(folder)
+        self._drop_folders(seen.files)
         self._set_observed(step.path, ABSENT)
 
     def _materialise(self, step: Step) -> None:
@@ -391,15 +401,18 @@ class Executor:
                 files[each] = found
             else:
                 self._displace(each, found)
+        # A folder that lost its last member may be where a file comes now, or nothing.
+        self._drop_folders(each for each in seen.files if each != path and each not in wanted)
         for each, file_hash in wanted.items():
             if each not in files:
+                self._require_free(each)
                 files[each] = [file_hash, self._place(each, file_hash)]
         self._set_observed(path, Observed("present", whole_hash, files, True))
 
     def _wanted_files(self, path: str, whole_hash: str, is_tree: bool) -> dict[str, str]:
         if not is_tree:
             return {path: whole_hash}
-        members = parse_manifest(self._ws.stores.read_bytes(whole_hash))
+        members = read_manifest(self._ws.stores, whole_hash)
         return {member_path(path, member.name): member.hash for member in members}
 
     def _place(self, path: str, file_hash: str) -> list[int]:
@@ -423,6 +436,21 @@ class Executor:
             raise RegenError(f"{path}: changed while regen-vcs was at work; it was left alone", "run: regen-vcs sync")
         if not self._ws.spare.put(self._ws.tree, path, file_hash, StatSig(*sig)):
             self._ws.tree.unlink(path)
+
+    def _drop_folders(self, gone: Iterable[str]) -> None:
+        """Remove the folders of these files as far as they are empty now."""
+        folders = {path.rpartition("/")[0] for path in gone} - {""}
+        for folder in sorted(folders, key=len, reverse=True):
+            self._ws.tree.remove_empty_dirs(folder)
+
+    def _require_free(self, path: str) -> None:
+        """Nothing is where the plan saw nothing: a file saved there meanwhile is somebody's only copy."""
+        st = self._ws.tree.stat(path)
+        if st is not None and stat.S_ISDIR(st.st_mode):
+            self._ws.tree.remove_empty_dirs(path)  # as git does
+            st = self._ws.tree.stat(path)
+        if st is not None:
+            raise RegenError(f"{path}: came to be there while regen-vcs was at work; it was left alone", "run: regen-vcs sync")
 
     def _fetch(self, step: Step) -> None:
         raise RegenError(f"{step.path}: no remote is configured")

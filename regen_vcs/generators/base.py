@@ -26,7 +26,7 @@ from pydantic import BaseModel
 from regen_vcs.errors import Interrupted, RegenError
 from regen_vcs.model.schema import Params, Seed
 
-__all__ = ["Generator", "Job", "JobFailed", "Params", "Seed"]
+__all__ = ["Generator", "Job", "JobFailed", "Params", "ProgramFailed", "Seed"]
 
 # Progress more often than people can see it would only cost.
 _PROGRESS_INTERVAL = 0.05
@@ -34,6 +34,10 @@ _PROGRESS_INTERVAL = 0.05
 
 class JobFailed(RegenError):
     """A generator could not make its asset. `what` is the reason, one line, told to people as it stands."""
+
+
+class ProgramFailed(JobFailed):
+    """A program that the generator started failed: the last line it printed is told with the reason."""
 
 
 @runtime_checkable

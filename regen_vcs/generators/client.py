@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import queue
+import secrets
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque, namedtuple
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from regen_vcs.errors import Interrupted
+from regen_vcs.model.quantities import human_duration, parse_duration
 from regen_vcs.platform.processes import kill_group, start_group
 
 # reason: None where it went well. log: what the job printed, secrets blotted out. environment: of the take.
@@ -24,127 +28,227 @@ ALLOWED_ENV = (
     "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "DISPLAY", "WAYLAND_DISPLAY",
     "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "OMP_NUM_THREADS", "HF_HOME",
     "HF_HUB_CACHE", "HF_HUB_OFFLINE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
-)
+)  # fmt: skip
+
 _KEEP_HEAD = 1 << 20
 _KEEP_TAIL = 1 << 20
+_POLL = 0.05  # seconds between looks at cancel and timeout; an answer is seen at once
+_GRACE = 1.0  # seconds a child has to leave by itself: a cancelled job is gone within two
+_BLOT = b"***"
+# A generator with a timeout of its own (`command`) gets to tell of it first.
+_MARGIN = 3.0
 
 
 class RunnerClient:
-    """Starts its child with the first job, and again after a crash or a cancel."""
+    """Starts its child with the first job, and again after a crash or a cancel. Used from one thread at a time;
+    `cancel` may come from any."""
 
     def __init__(self, environ: Mapping[str, str]):
         self._env = {name: environ[name] for name in ALLOWED_ENV if name in environ}
-        self._proc: subprocess.Popen | None = None
-        self._groups: set[int] = set()
-        self._log = _Log()
+        self._child: _Child | None = None
 
     @property
     def alive(self) -> bool:
-        return self._proc is not None and self._proc.poll() is None
+        child = self._child
+        return child is not None and child.alive
 
     def run(
         self, spec: Mapping, progress: Callable[[float, str], None], cancelled: threading.Event
     ) -> Result:
-        """Run one job to its end. Interrupted if it was cancelled; a crash of the child is a failed job."""
-        if not self.alive:
-            self._start()
-        self._log.clear()
-        ended = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(cancelled, ended), daemon=True)
-        watcher.start()
+        """Run one job to its end. Interrupted if it was cancelled; a crash of the child is a failed job.
+
+        spec: {"generator", "params", "output", "scratch"} and, where there are any, "table", "inputs", "models"
+        and "env" (values of the variables that the table names).
+        """
+        child = self._child
+        if child is None or not child.alive:
+            self.cancel()  # what a child that died has left behind
+            child = self._child = _Child(self._env)
+        blot = _Blotter(spec.get("env", {}).values())
         try:
-            answer = self._talk(spec, progress)
-        finally:
-            ended.set()
-            watcher.join()
-        if cancelled.is_set():
+            answer = self._follow(child, spec, blot, progress, cancelled)
+        except BaseException:  # ^C too: the next job must not read this one's answers
             self.cancel()
-            raise Interrupted("cancelled")
-        log = self._log.text(spec.get("env", {}).values())
+            raise
         if answer is None:
-            code = self._proc.wait() if self._proc else None
             self.cancel()
-            return Result(False, f"the generator's process died ({_how(code)}){_last_line(log)}", log, {}, "")
+            log = child.log.finish(_GRACE)
+            return Result(False, f"the generator's process died ({_how(child.proc.returncode)}){_last_line(log)}", log, {}, "")
+        log = child.log.finish(_GRACE)
+        if "timeout" in answer:
+            self.cancel()
+            return Result(False, answer["timeout"], log, {}, "")
         if "failed" in answer:
-            return Result(False, answer["failed"], log, {}, "")
+            told = _last_line(log) if answer.get("show_log") else ""
+            return Result(False, blot.text(answer["failed"]) + told, log, {}, "")
         done = answer["done"]
         return Result(True, None, log, done["environment"], done["generator_version"])
 
-    def _talk(self, spec: Mapping, progress: Callable[[float, str], None]) -> dict | None:
+    def _follow(self, child: _Child, spec: Mapping, blot: _Blotter, progress, cancelled) -> dict | None:
         """Send a job and follow its answers; the last one, or None where the child died."""
-        try:
-            self._proc.stdin.write((json.dumps(spec) + "\n").encode())
-            self._proc.stdin.flush()
-        except OSError:
+        limit = _timeout_of(spec.get("table"))
+        deadline = None if limit is None else time.monotonic() + limit + _MARGIN
+        if not child.send(spec, blot):
             return None
-        for line in self._proc.stdout:
-            answer = json.loads(line)
-            if "progress" in answer:
-                progress(answer["progress"], answer.get("message", ""))
-            elif "child" in answer:
-                (self._groups.add if answer["alive"] else self._groups.discard)(answer["child"])
-            else:
-                self._log.wait_quiet()
+        while True:
+            if cancelled.is_set():
+                raise Interrupted("cancelled")
+            if deadline is not None and time.monotonic() > deadline:
+                return {"timeout": f"took longer than its timeout of {human_duration(limit)}"}
+            try:
+                answer = child.answers.get(timeout=_POLL)
+            except queue.Empty:
+                continue
+            if answer is None or "progress" not in answer:
                 return answer
-        return None
-
-    def _watch(self, cancelled: threading.Event, ended: threading.Event) -> None:
-        while not ended.is_set():
-            if cancelled.wait(0.05):
-                self.cancel()
-                return
-
-    def _start(self) -> None:
-        self._groups.clear()
-        self._proc = start_group(
-            [sys.executable, "-I", "-m", "regen_vcs.generators.runner"],
-            env=self._env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )
-        threading.Thread(target=self._log.drain, args=(self._proc.stderr,), daemon=True).start()
+            progress(answer["progress"], blot.text(answer.get("message", "")))
 
     def cancel(self) -> None:
-        """End the child, its group, and every group it has started."""
-        proc, self._proc = self._proc, None
+        """End the child, its group, and every group it has started; at most 2 seconds."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+
+    def close(self) -> None:
+        """Let an idle child end by itself."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.close()
+
+
+class _Child:
+    """One runner process: what it answers, what it prints, and which groups it has started."""
+
+    def __init__(self, env: Mapping[str, str]):
+        self.answers: queue.Queue[dict | None] = queue.Queue()
+        self.log = _Log()
+        self._groups: set[int] = set()
+        self.proc = start_group(
+            [sys.executable, "-I", "-m", "regen_vcs.generators.runner"],
+            env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        threading.Thread(target=self._listen, args=(self.proc.stdout,), daemon=True).start()
+        threading.Thread(target=self.log.drain, args=(self.proc.stderr,), daemon=True).start()
+
+    @property
+    def alive(self) -> bool:
+        return self.proc.poll() is None
+
+    def send(self, spec: Mapping, blot: _Blotter) -> bool:
+        """Start a job and its log; False where nobody is there to take it."""
+        mark = secrets.token_hex(16)
+        self.log.begin(mark.encode(), blot)
+        try:
+            self.proc.stdin.write(json.dumps({**spec, "mark": mark}).encode() + b"\n")
+            self.proc.stdin.flush()
+        except OSError:
+            return False
+        return True
+
+    def _listen(self, pipe) -> None:
+        for line in pipe:
+            try:
+                answer = json.loads(line)
+            except ValueError:
+                continue  # no generator can reach this pipe by accident, but one bad line is not worth the job
+            if "child" in answer:
+                (self._groups.add if answer["alive"] else self._groups.discard)(answer["child"])
+            else:
+                self.answers.put(answer)
+        self.answers.put(None)
+
+    def kill(self) -> None:
+        """First what it started, by force; then the child itself, asked before it is made to."""
         for group in list(self._groups):
             try:
                 os.killpg(group, signal.SIGKILL)
             except (OSError, AttributeError):
                 continue
-        self._groups.clear()
-        if proc is not None:
-            kill_group(proc, 1.0)
+        kill_group(self.proc, _GRACE)
+        try:
+            self.proc.stdin.close()
+        except OSError:
+            pass
 
     def close(self) -> None:
-        """Let an idle child end by itself."""
-        proc, self._proc = self._proc, None
-        if proc is not None:
-            try:
-                proc.stdin.close()
-                proc.wait(timeout=2)
-            except (OSError, subprocess.TimeoutExpired):
-                kill_group(proc, 1.0)
+        try:
+            self.proc.stdin.close()
+            self.proc.wait(timeout=2)
+        except (OSError, subprocess.TimeoutExpired):
+            self.kill()
+
+
+class _Blotter:
+    """Makes secrets unreadable in what a job says."""
+
+    def __init__(self, values: Iterable[str]):
+        # The longest first: one may be part of another.
+        self._secrets = sorted({value.encode("utf-8", "surrogateescape") for value in values if value}, key=len, reverse=True)
+        self.longest = max(map(len, self._secrets), default=0)
+
+    def data(self, data: bytes) -> bytes:
+        for secret in self._secrets:
+            data = data.replace(secret, _BLOT)
+        return data
+
+    def text(self, text: str) -> str:
+        return self.data(text.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
 
 
 class _Log:
-    """The head and the tail of what a job prints; the middle of a flood is dropped, the child never waits."""
+    """The head and the tail of what a job prints; the middle of a flood is dropped, the child never waits.
+
+    A job's part ends with its mark, which the runner prints when the job is over: nothing is missed, and nothing
+    of the next job gets in.
+    """
 
     def __init__(self):
         self._lock = threading.Lock()
-        self.clear()
+        self._ended = threading.Event()
+        self._ended.set()
+        self.begin(b"", _Blotter(()))
 
-    def clear(self) -> None:
+    def begin(self, mark: bytes, blot: _Blotter) -> None:
         with self._lock:
+            self._mark, self._blot = mark, blot
+            self._held = b""  # what may be the beginning of a secret or of the mark
             self._head = bytearray()
             self._tail: deque[bytes] = deque()
             self._tail_size = 0
             self._dropped = 0
+            if mark:
+                self._ended.clear()
 
     def drain(self, pipe) -> None:
         while chunk := pipe.read1(1 << 16):
             with self._lock:
-                self._add(chunk)
+                if not self._ended.is_set():
+                    self._take(chunk)
+        self._ended.set()
 
-    def _add(self, chunk: bytes) -> None:
+    def finish(self, seconds: float) -> bytes:
+        """The job's log, once its end was seen or `seconds` have gone by."""
+        self._ended.wait(seconds)
+        with self._lock:
+            self._ended.set()
+            self._keep(self._blot.data(self._held))
+            self._held = b""
+            gap = f"\n… {self._dropped} bytes left out …\n".encode() if self._dropped else b""
+            return bytes(self._head) + gap + b"".join(self._tail)
+
+    def _take(self, chunk: bytes) -> None:
+        data = self._held + chunk
+        end = data.find(self._mark)
+        if end >= 0:
+            self._held = data[:end]
+            self._ended.set()
+            return
+        data = self._blot.data(data)
+        sure = max(0, len(data) - max(len(self._mark), self._blot.longest) + 1)
+        self._held = data[sure:]
+        self._keep(data[:sure])
+
+    def _keep(self, chunk: bytes) -> None:
         room = _KEEP_HEAD - len(self._head)
         if room > 0:
             self._head += chunk[:room]
@@ -157,26 +261,24 @@ class _Log:
             self._tail_size -= len(gone)
             self._dropped += len(gone)
 
-    def wait_quiet(self) -> None:
-        """Give the drain a moment for what was printed just before the last answer."""
-        threading.Event().wait(0.002)
 
-    def text(self, secrets) -> bytes:
-        with self._lock:
-            gap = f"\n… {self._dropped} bytes left out …\n".encode() if self._dropped else b""
-            data = bytes(self._head) + gap + b"".join(self._tail)
-        for secret in secrets:
-            if secret:
-                data = data.replace(secret.encode("utf-8", "surrogateescape"), b"***")
-        return data
+def _timeout_of(table: Mapping | None) -> float | None:
+    """Seconds, where the generator's table has a timeout that means something."""
+    value = (table or {}).get("timeout")
+    return parse_duration(value) if isinstance(value, str) else None
 
 
 def _how(code: int | None) -> str:
     if code is None:
         return "unknown"
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
 
 
 def _last_line(log: bytes) -> str:
-    lines = log.decode("utf-8", "replace").strip().splitlines()
-    return f": {lines[-1][:200]}" if lines else ""
+    lines = log[-4096:].decode("utf-8", "replace").strip().splitlines()
+    return f": {lines[-1].strip()[:200]}" if lines else ""

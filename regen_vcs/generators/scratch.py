@@ -18,7 +18,7 @@ from blake3 import blake3
 
 from regen_vcs.errors import CorruptionError, InvalidError
 from regen_vcs.generators.base import JobFailed
-from regen_vcs.model.paths import check_member_name, parse_sequence
+from regen_vcs.model.paths import check_member_name, frame_of, parse_sequence
 from regen_vcs.platform.files import clone_file, copy_range
 
 _CHUNK = 1 << 20
@@ -96,11 +96,14 @@ def _write_new(path: str, data: bytes) -> None:
 
 
 def _make_removable(function, path, _error) -> None:
-    """A generator may leave read-only folders behind."""
+    """A generator may leave read-only folders behind. Never through a link: its target is not ours to change."""
     try:
         os.chmod(os.path.dirname(path), 0o700)
-        os.chmod(path, 0o700)
-        function(path)
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            os.chmod(path, 0o700)
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            os.unlink(path)
     except OSError:
         pass  # what cannot be removed stays in the cache folder, which cleaners empty
 
@@ -114,6 +117,9 @@ def collect_output(scratch: Scratch, asset_path: str) -> list[tuple[str, str, in
     Regular files only. JobFailed for nothing, an empty file, links, devices, and names no asset may have.
     """
     target = scratch.output_path(asset_path)
+    # A generator may have put a link in the folder's place, to have something else of ours picked up.
+    if not _is_folder(scratch.root) or not _is_folder(os.path.dirname(target)):
+        raise JobFailed("it replaced its output folder")
     if parse_sequence(asset_path):
         return _collect_frames(os.path.dirname(target), asset_path)
     try:
@@ -125,12 +131,18 @@ def collect_output(scratch: Scratch, asset_path: str) -> list[tuple[str, str, in
     return [("", target, _checked_size(target, ""))]
 
 
+def _is_folder(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
 def _collect_frames(folder: str, asset_path: str) -> list[tuple[str, str, int]]:
     sequence = parse_sequence(asset_path)
     found = []
     for name in sorted(os.listdir(folder)):
-        digits = name[len(sequence.prefix) : len(name) - len(sequence.suffix)]
-        if not (name.startswith(sequence.prefix) and name.endswith(sequence.suffix) and digits.isdecimal()):
+        if frame_of(sequence, name) is None:
             raise JobFailed(f"it wrote {name!r}, which is no frame of {os.path.basename(asset_path)}")
         path = os.path.join(folder, name)
         found.append((name, path, _checked_size(path, name)))

@@ -192,7 +192,7 @@ def _needed_by(launcher: Sequence[str]) -> str:
     """A path without which the launcher cannot work, even if its program is there: a venv may have been rebuilt."""
     if list(launcher[-2:]) == ["-m", "regen_vcs"]:
         return os.path.dirname(os.path.abspath(regen_vcs.__file__))
-    return launcher[0]
+    return launcher[-1] if os.path.isabs(launcher[-1]) else launcher[0]
 
 
 def _template_dir() -> str:

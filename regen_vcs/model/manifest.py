@@ -18,6 +18,7 @@ from regen_vcs.model.paths import check_member_name, fold
 
 FORMAT = 1
 MAX_MEMBERS = 1_000_000
+BEGINNING = b'{"files":['
 MAX_BYTES = 1 << 29  # room for that many members with long names
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")

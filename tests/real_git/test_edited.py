@@ -76,7 +76,7 @@ def is_rescued(film, path: str, data: bytes, asset: str) -> bool:
         if entry["path"] != asset:
             continue
         target = restored(film, entry)
-        inner = path if target.is_file() else path.removeprefix(f"{asset}/").rpartition("/" if asset != "set" else "\0")[2]
+        inner = path.removeprefix("set/") if asset == "set" else path.rpartition("/")[2]
         found = target if target.is_file() else target / inner
         if found.is_file() and found.read_bytes() == data:
             return True
