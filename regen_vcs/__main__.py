@@ -1,4 +1,4 @@
-"""`python -I -m regen_vcs …`: what hooks and filter call. The same as the `regen-vcs` command."""
+"""`python -I …/regen_vcs/__main__.py …`: what hooks and filter call. The same as the `regen-vcs` command."""
 
 from regen_vcs.cli.main import run
 

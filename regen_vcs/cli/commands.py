@@ -93,7 +93,7 @@ def main(argv: list[str]) -> int:
         return 0
     except click.UsageError as error:
         where = f"regen-vcs {error.ctx.info_name}" if error.ctx and error.ctx.parent else "regen-vcs"
-        raise UsageError(error.format_message(), f"see: {where} --help") from None
+        raise UsageError(" ".join(error.format_message().split()), f"see: {where} --help") from None
     except click.ClickException as error:
         raise UsageError(error.format_message()) from None
     except click.exceptions.Exit as error:

@@ -21,4 +21,5 @@ def status_command(paths: tuple[str, ...], as_json: bool, exit_code: bool) -> in
     Example: regen-vcs status shots/010
     """
     with workspace() as ws:
+        require_existing(ws, paths)
         return status.show(ws, as_json=as_json, exit_code=exit_code, wanted=chosen_by(ws, paths))

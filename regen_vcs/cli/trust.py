@@ -29,7 +29,7 @@ def trust_command(yes: bool, take_back: bool, as_json: bool) -> int:
     Example: regen-vcs trust
     """
     if take_back and yes:
-        raise UsageError("trust: --yes and --revoke contradict each other")
+        raise UsageError("trust: --yes and --revoke contradict each other", "say one of them")
     with workspace() as ws:
         if take_back:
             return _revoke(revoke(ws), as_json)

@@ -16,9 +16,9 @@ def pairs(words: tuple[str, ...], option: str, form: str) -> dict[str, str]:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
-            raise UsageError(f"{option} {word}: wants {form}")
+            raise UsageError(f"{option} {word}: wants {form}".lstrip(), f"as in: {option} {word or 'name'}=…".replace(":  ", ": "))
         if name in found:
-            raise UsageError(f"{option} {name}: given twice")
+            raise UsageError(f"{option} {name}: given twice".lstrip(), "say it once")
         found[name] = value
     return found
 

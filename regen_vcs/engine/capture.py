@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from regen_vcs import media
 from regen_vcs.engine.ignoring import refresh_ignores
+from regen_vcs.engine.memory import EMPTY_ROW
 from regen_vcs.engine.observe import frame_number, hash_of_files, list_files, manifest_of
 from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
 from regen_vcs.engine.sync import Snapshot, WorktreeLock, look, remember
@@ -68,7 +69,7 @@ def _candidates(ws: Workspace, snapshot: Snapshot, paths: list[str], as_one: boo
         elif list_files(ws.root, path):
             named.append(path)
         else:
-            raise RegenError(f"{path}: there is no such file")
+            raise RegenError(f"{path}: there is no such file", "check its spelling; paths are relative to the folder you are in")
     tracked = index.tracked(ws.repo, {*named, *found})
     for path in named:
         if path in tracked:
@@ -146,6 +147,7 @@ def _capture_all(ws: Workspace, snapshot: Snapshot, captures: list[_Capture], pr
                 results.append(Added(capture.path, "failed", failure))
             if progress:
                 progress(capture.path, number + 1, len(captures))
+    _announce(ws, snapshot, [capture.path for capture, _ in outputs if capture.action == "added"])
     for (path, base, action), output in _with_looks(ws, outputs):
         try:
             meta = {"created": created, **base.meta} if action == "added" else base.meta
@@ -154,6 +156,14 @@ def _capture_all(ws: Workspace, snapshot: Snapshot, captures: list[_Capture], pr
         except RegenError as error:
             results.append(Added(path, "failed", error))
     return results
+
+
+def _announce(ws: Workspace, snapshot: Snapshot, paths: list[str]) -> None:
+    """Before their sidecars are written: should we die between two of them, those written count, and git sees no media."""
+    refresh_ignores(ws, snapshot, paths)
+    for path in paths:
+        ws.state.rows.setdefault(path, EMPTY_ROW._replace(untracked=True))
+    ws.state.save()
 
 
 def _check_path(taken: set[str], path: str) -> None:

@@ -56,8 +56,8 @@ def missing_line(outcome: Outcome, made: list | None = None) -> str | None:
     if failed:
         parts.append(f"{len(failed)} failed")
         hint = hint or "see: regen-vcs status"
-    for error in outcome.failed.values():
-        parts.append(error.what)
+    errors = [error.what for error in outcome.failed.values()]
+    parts += errors[:2] if len(errors) <= 2 else [errors[0], f"and {len(errors) - 1} like that"]
     noun = "asset" if total == 1 else "assets"
     return f"{total} {noun} missing: {', '.join(parts)}; {hint or 'see: regen-vcs status'}"
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -21,6 +23,8 @@ from regen_vcs.model.paths import check_asset_path, fold, relative_input, resolv
 from regen_vcs.model.recipe import Model, Recipe
 from regen_vcs.model.schema import parse_param
 
+_SPELLING = "check its spelling; paths are relative to the folder you are in"
+
 
 class Composer:
     """Builds and changes recipes against the generators and regen.toml of one workspace."""
@@ -35,6 +39,7 @@ class Composer:
 
         params: {name: text as typed}; models: {role: alias in regen.toml}; inputs: {name: repo path or @root/…}.
         """
+        self._check_suffix(path, generator)
         old = read_sidecar(self._ws, path) if has_sidecar(self._ws, path) else Recipe(
             meta={"created": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")}
         )
@@ -50,11 +55,13 @@ class Composer:
 
     def typed(self, generator: str, texts: Mapping[str, str]) -> dict:
         schema = registry.params_schema(self._load(generator))
-        return {name: parse_param(schema, name, text) for name, text in texts.items()}
+        with _pointing_to_schema(generator):
+            return {name: parse_param(schema, name, text) for name, text in texts.items()}
 
     def complete(self, generator: str, params: Mapping[str, object]) -> dict:
         """All parameters, defaults written out: the key never depends on installed code."""
-        return normalise(registry.complete_params(self._load(generator), params))
+        with _pointing_to_schema(generator):
+            return normalise(registry.complete_params(self._load(generator), params))
 
     def current_definition(self, generator: str) -> str | None:
         return self._definitions.current(generator)
@@ -75,17 +82,43 @@ class Composer:
         if target == path:
             raise UsageError(f"{path}: cannot be its own input")
         if not (has_sidecar(self._ws, target) or os.path.isfile(f"{self._ws.root}/{target}")):
-            raise UsageError(f"{target}: no such file or asset to be an input")
+            raise UsageError(f"{target}: no such file or asset to be an input", _SPELLING)
         return relative_input(sidecar_of(path), target)
+
+    def _check_suffix(self, path: str, generator: str) -> None:
+        """UsageError before anything is written, where the generator says what it writes and it is not this."""
+        kind = self._load(generator)
+        suffixes = getattr(kind, "suffixes", None)
+        stem, suffix = os.path.splitext(path)
+        if suffixes and suffix.lower() not in suffixes:
+            found = suffix or "a name without a suffix"
+            hint = f"regen-vcs generate {shlex.quote(stem + suffixes[0])} --generator {generator}"
+            raise UsageError(f"{path}: {generator} writes {' and '.join(suffixes)}, not {found}", hint)
 
     def _load(self, generator: str):
         return registry.load(generator, self._definitions.table(generator) or None)
 
 
+@contextmanager
+def _pointing_to_schema(generator: str) -> Iterator[None]:
+    """A refused parameter without a hint of its own is answered with where all of them are."""
+    try:
+        yield
+    except InvalidError as error:
+        error.hint = error.hint or f"what it takes: regen-vcs schema {generator}"
+        raise
+
+
 def check_new_asset(ws: Workspace, path: str) -> None:
     """InvalidError where `path` cannot become an asset: refused name, tracked by git, collision, inside another."""
-    check_asset_path(path)
+    try:
+        check_asset_path(path)
+    except InvalidError as error:
+        error.hint = error.hint or "choose another name for the asset"
+        raise
     if index.tracked(ws.repo, [path]):
+        if os.path.isdir(f"{ws.root}/{path}"):
+            raise InvalidError(f"{path}: git tracks files in this folder, so it cannot be an asset", "name a file in it")
         raise InvalidError(
             f"{path}: git tracks this file itself, so it cannot be an asset", f"git rm --cached {path}, and commit that"
         )
@@ -93,9 +126,9 @@ def check_new_asset(ws: Workspace, path: str) -> None:
     folded = fold(path)
     for other in assets:
         if other != path and fold(other) == folded:
-            raise InvalidError(f"{path}: differs from the asset {other} only in case or in the form of its accents")
+            raise InvalidError(f"{path}: differs from the asset {other} only in case or in the form of its accents", f"use the name {other}, or one that is quite different")
         if path.startswith(other + "/") or other.startswith(path + "/"):
-            raise InvalidError(f"{path}: one of this and the asset {other} lies inside the other")
+            raise InvalidError(f"{path}: one of this and the asset {other} lies inside the other", "choose another name for it")
 
 
 def record_sidecar(ws: Workspace, path: str, recipe: Recipe) -> None:

@@ -12,7 +12,15 @@ from regen_vcs.errors import InvalidError
 from regen_vcs.git.index import blob_oid, list_index
 from regen_vcs.git.repo import Repo
 from regen_vcs.model.facts import Facts
-from regen_vcs.model.paths import Sequence, asset_of, check_asset_path, fold, frame_of, parse_sequence, sidecar_of
+from regen_vcs.model.paths import (
+    Sequence,
+    asset_of,
+    check_asset_path,
+    fold,
+    frame_of,
+    parse_sequence,
+    sidecar_of,
+)
 
 Desired = namedtuple(
     "Desired",
@@ -74,7 +82,7 @@ def read_desired(repo: Repo, state: State, memo: Memo, *, also: set[str] = froze
             assets[path] = found = read_one(repo, path, state, memo, tracked=True, skip=skip)
             if found.memo_name[2 : 2 + len(entry.oid)] != entry.oid and not (skip and found.side_sig is None):
                 settled = False
-    for path in [p for p, row in state.rows.items() if row.untracked] + sorted(also):
+    for path in [*state.rows, *sorted(also)]:  # also those that git has just been told to forget
         if path not in assets and path.rpartition("/")[2]:
             found = read_one(repo, path, state, memo, tracked=False, skip=False)
             if found.side_sig is not None:

@@ -28,13 +28,15 @@ def set_params(ws: Workspace, path: str, texts: Mapping[str, str], *, unset: lis
     composer = Composer(ws)
     with WorktreeLock(ws):
         ws.reload_state()
+        if not has_sidecar(ws, path):
+            raise RegenError(f"{path}: there is no recipe for it", "see: regen-vcs status")
         recipe = read_sidecar(ws, path)
         if recipe.generator is None:
-            raise UsageError(f"{path}: a source asset has no parameters")
+            raise UsageError(f"{path}: a source asset has no parameters", "to give it a recipe: regen-vcs generate")
         params = {**recipe.params, **composer.typed(recipe.generator, texts)}
         for name in unset:
             if params.pop(name, None) is None and name not in recipe.inputs and name not in recipe.models:
-                raise UsageError(f"{path}: there is no parameter, input or model {name!r} to unset")
+                raise UsageError(f"{path}: there is no parameter, input or model {name!r} to unset", f"see: regen-vcs show {path}")
         gone = set(unset)
         changed = replace(
             recipe,
@@ -130,7 +132,7 @@ def move_asset(ws: Workspace, source: str, target: str) -> list[str]:
         if desired.facts.problem:
             raise InvalidError(desired.facts.problem[1], desired.facts.problem[2])
         if target in snapshot.assets or os.path.lexists(f"{ws.root}/{target}"):
-            raise RegenError(f"{target}: is there already")
+            raise RegenError(f"{target}: is there already", "choose another name")
         check_new_asset(ws, target)
         _check_same_format(source, target)
         recipe = read_sidecar(ws, source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 from blake3 import blake3
 
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 _LEFTOVERS = f"{TEMP_PREFIX}*"
 
 
-def refresh_ignores(ws: Workspace, snapshot: Snapshot) -> list[str]:
-    """Rewrite the block if the assets are others than last time; the assets no pattern can express (a newline)."""
+def refresh_ignores(ws: Workspace, snapshot: Snapshot, also: Iterable[str] = ()) -> list[str]:
+    """Rewrite the block if the assets are others than last time; the assets no pattern can express (a newline).
+
+    also: paths that are about to become assets.
+    """
     paths = [
         path + "/" if is_directory(snapshot, path) else path
         for path in snapshot.assets
@@ -28,6 +32,7 @@ def refresh_ignores(ws: Workspace, snapshot: Snapshot) -> list[str]:
     ]
     # Assets whose sidecars are gone but which lie here still (the filter leaves them for the next sync).
     paths += [path for path, row in ws.state.rows.items() if row.files and path not in snapshot.assets]
+    paths += [f"{path}/" if os.path.isdir(f"{ws.root}/{path}") else path for path in also if path not in snapshot.assets]
     paths.sort()
     digest = blake3("\0".join(paths).encode("utf-8", "surrogateescape")).hexdigest()
     if digest == ws.state.ignored:

@@ -188,7 +188,7 @@ def _stand_in(
 ) -> Made:
     """Show a take that is not the accepted one: on disk, and remembered as such."""
     path = desired.path
-    executor.bring_in(path, take.hash, take.is_tree)
+    executor.bring_in(path, take.hash, take.is_tree, accepted=desired.facts.out_hash, stand_in=kind)
     row = ws.state.rows.get(path, EMPTY_ROW)
     ws.state.rows[path] = row._replace(
         disk_hash=take.hash, stand_in=kind, accepted=desired.facts.out_hash, files=here.seen(path).files

@@ -66,7 +66,8 @@ def plan_sync(
         steps = _steps_for(desired, rows.get(path, EMPTY_ROW), observed.get(path, ABSENT), bring, policy, remembers)
         kept += not steps
         for step in steps:
-            (displaced if step.action == REMOVE else brought).append(step)
+            leaves = step.action == REMOVE or (step.action == RESCUE and steps[-1].action == REMOVE)
+            (displaced if leaves else brought).append(step)
     removals = _removals(assets, rows, observed, policy)
     notices = []
     if not policy.by_hand and _is_mass(removals, rows):

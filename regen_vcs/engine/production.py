@@ -25,6 +25,8 @@ from regen_vcs.generators import registry
 from regen_vcs.generators.client import RunnerClient
 from regen_vcs.generators.scratch import Scratch, collect_output
 from regen_vcs.git import index
+from regen_vcs.model.facts import facts_of_recipe
+from regen_vcs.model.key import compute_key
 from regen_vcs.model.manifest import Member, manifest_bytes
 from regen_vcs.model.paths import frames_text, parse_sequence
 from regen_vcs.model.recipe import Output, Recipe, recipe_bytes
@@ -74,9 +76,13 @@ def make_order(snapshot: Snapshot, path: str, *, force: bool = False) -> Order:
     """Everything one run needs, resolved now. RegenError where an input is missing, or it is not trusted."""
     desired = snapshot.assets[path]
     inputs, definitions = snapshot.inputs, snapshot.definitions
+    # Read once: what is run and the key it is filed under follow from one text, whatever git does meanwhile.
     recipe = inputs.recipe_of(desired)
     if recipe.generator is None:
         raise RegenError(f"{path}: a source asset has no recipe to run")
+    if definitions.current(recipe.generator) != recipe.definition:
+        raise RegenError(f"{path}: blocked: {recipe.generator} is defined differently here", "run: regen-vcs regenerate")
+    desired = desired._replace(facts=facts_of_recipe(recipe, path))
     inputs.preload([desired])
     resolved = {}
     for name, target in inputs.targets(desired).items():
@@ -86,7 +92,7 @@ def make_order(snapshot: Snapshot, path: str, *, force: bool = False) -> Order:
         resolved[name] = (target, found, inputs.oid_of(target))
     require_trust(snapshot, desired)
     code = {dest: definitions.code_bytes(source) for dest, (source, _) in definitions.code(recipe.generator).items()}
-    key = inputs.key_of(desired)
+    key = compute_key(recipe, path, {name: found for name, (_, found, _) in resolved.items()})
     return Order(path, recipe, key, resolved, code, definitions.table(recipe.generator), force)
 
 

@@ -7,6 +7,7 @@ import sys
 from collections import namedtuple
 from collections.abc import Mapping
 
+import regen_vcs
 from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.sync import look
 from regen_vcs.engine.trust import trust_store
@@ -40,7 +41,8 @@ def launcher() -> list[str]:
 
     By the file and not by `-m`, whose machinery would cost every hook 4 ms.
     """
-    return [sys.executable, "-I", os.path.abspath(main_file)]
+    package = os.path.dirname(os.path.abspath(regen_vcs.__file__))
+    return [sys.executable, "-I", os.path.join(package, "__main__.py")]
 
 
 def init(ws: Workspace) -> SetUp:

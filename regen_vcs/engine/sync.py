@@ -391,8 +391,15 @@ class Executor:
         self._check_sidecar(step.path)
         self.bring_in(step.path, step.hash, desired.facts.is_tree)
 
-    def bring_in(self, path: str, whole_hash: str, is_tree: bool) -> None:
-        """Put the bytes of `whole_hash` at the asset's path, in place of what was observed there."""
+    def bring_in(
+        self, path: str, whole_hash: str, is_tree: bool, *, accepted: str | None = None, stand_in: str = ""
+    ) -> None:
+        """Put the bytes of `whole_hash` at the asset's path, in place of what was observed there.
+
+        stand_in, accepted: as its row will say, where these bytes are not the accepted ones.
+        """
+        if path not in self._ws.state.intended:
+            self._ws.state.intend({path: [whole_hash, accepted if stand_in else whole_hash, stand_in]})
         wanted = self._wanted_files(path, whole_hash, is_tree)
         seen = self._snapshot.seen(path)
         files: dict[str, list] = {}
@@ -479,11 +486,11 @@ class Executor:
 def remember(snapshot: Snapshot, undecided: set[str] = frozenset()) -> None:
     """Write down what is on disk now. `undecided`: assets whose accepted bytes could not be brought."""
     ws = snapshot.ws
-    rows = dict(ws.state.rows)
+    rows, remembers = dict(ws.state.rows), ws.state.exists
     for path, desired in snapshot.assets.items():
         if path in snapshot.observed and not desired.unmerged:
             old = rows.get(path, EMPTY_ROW)
-            rows[path] = _row_for(desired, old, snapshot.seen(path), path in undecided)
+            rows[path] = _row_for(desired, old, snapshot.seen(path), path in undecided, remembers)
     for path in list(rows):
         if path not in snapshot.assets and path in snapshot.observed:
             rows[path] = _orphan_row(rows[path], snapshot.seen(path))
@@ -499,11 +506,13 @@ def remember(snapshot: Snapshot, undecided: set[str] = frozenset()) -> None:
         ws.memo.save()
 
 
-def _row_for(desired: Desired, old: Row, seen: Observed, undecided: bool) -> Row:
+def _row_for(desired: Desired, old: Row, seen: Observed, undecided: bool, remembers: bool) -> Row:
     wanted = desired.facts.out_hash
     settled = seen.hash == wanted and wanted is not None
     if settled:
         accepted = wanted
+    elif not remembers and old.accepted is None and seen.kind == "present" and not seen.stored:
+        accepted = wanted  # somebody's own bytes, found when there was no memory: they stay, as modified
     elif undecided or desired.facts.problem or desired.side_sig is None:
         accepted = old.accepted  # so that the next sync still knows what the bytes on disk were
     elif seen.kind == "absent":

@@ -97,7 +97,7 @@ class Workspace:
         absolute = os.path.join(parent, os.path.basename(absolute))
         root = os.path.realpath(self.root)
         if absolute != root and not absolute.startswith(root.rstrip("/") + "/"):
-            raise UsageError(f"{argument}: outside this repository ({root})")
+            raise UsageError(f"{argument}: outside this repository ({root})", "assets live in the repository")
         path = os.path.relpath(absolute, root).replace(os.sep, "/")
         return path.removesuffix(".regen.json") if path.endswith(".regen.json") else path
 

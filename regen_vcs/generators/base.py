@@ -51,7 +51,8 @@ class Generator(Protocol):
 
     Optional, found by name: `from_table(cls, name, table)`, a class method that makes a configured instance for
     `[generators.NAME]`; `params_schema()` and `complete_params(raw)`, for parameters that no pydantic model
-    describes; `environment()`, versions of whatever the bytes depend on; `estimate_seconds(params)`.
+    describes; `suffixes`, a tuple of what it can write (".png",), so that another name is refused before anything is
+    written; `environment()`, versions of whatever the bytes depend on; `estimate_seconds(params)`.
     """
 
     name: str

@@ -14,17 +14,21 @@ from regen_vcs.errors import InvalidError, RegenError, UsageError
 from regen_vcs.generators.base import Generator
 from regen_vcs.model.generator_table import split_generator
 from regen_vcs.model.schema import (
+    check_schema,
     model_schema,
     near_miss,
+    object_schema,
     parse_param,
     plain_params,
     validate_model,
+    validate_schema,
 )
 
 __all__ = [
     "complete_params",
     "environment",
     "estimate_seconds",
+    "is_exact_built_in",
     "load",
     "names",
     "params_schema",
@@ -36,7 +40,7 @@ __all__ = [
 GROUP = "regen_vcs.generators"
 
 # What any generator's table may hold; more is for its own `from_table` to understand.
-_COMMON_KEYS = frozenset({"uses", "timeout", "paid"})
+_COMMON_KEYS = frozenset({"uses", "timeout", "paid", "params"})
 
 
 @functools.cache
@@ -139,12 +143,53 @@ def _made(factory: Any, name: str, table: Mapping[str, Any]) -> Generator:
                 f"[generators.{alias}]: {key} means nothing to {name.partition(':')[0]}",
                 field=f"generators.{alias}.{key}",
             )
-    return factory() if isinstance(factory, type) else factory
+    generator = factory() if isinstance(factory, type) else factory
+    return _Preset(generator, name, table["params"]) if table.get("params") else generator
+
+
+class _Preset:
+    """A named use of a generator, as `texture:clouds`: some of its properties have other defaults or bounds.
+
+    Everything else is the generator's own.
+    """
+
+    def __init__(self, generator: Generator, name: str, properties: Mapping[str, Any]):
+        self._generator = generator
+        where = f"generators.{name.partition(':')[2]}.params"
+        schema = params_schema(generator)
+        known = schema.get("properties", {})
+        for each, prop in properties.items():
+            if each not in known:
+                raise InvalidError(
+                    f"{where}.{each} is not a parameter of {generator.name}", near_miss(each, known), field=f"{where}.{each}"
+                )
+            if not isinstance(prop, Mapping):
+                raise InvalidError(f"{where}.{each}: a property is a table", f'as in {each} = {{ default = … }}', field=f"{where}.{each}")
+        check_schema(object_schema(properties), where)
+        self._defaults = {each: prop["default"] for each, prop in properties.items() if "default" in prop}
+        self._own = {**object_schema(properties), "required": [], "additionalProperties": True}
+        self._schema = {**schema, "properties": {**known, **{each: {**known[each], **prop} for each, prop in properties.items()}}}
+        try:
+            complete_params(generator, self._defaults)
+        except InvalidError as error:
+            raise InvalidError(f"[{where.removesuffix('.params')}]: {error.what}", error.hint, field=where) from None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._generator, name)
+
+    def params_schema(self) -> dict[str, Any]:
+        return self._schema
+
+    def complete_params(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        complete = complete_params(self._generator, {**self._defaults, **raw})
+        validate_schema(self._own, complete)
+        return complete
 
 
 def is_exact_built_in(name: str) -> bool:
     """Whether a run of this generator is its own proof that the bytes can come back: ours, and exact."""
-    point = _entry_points().get(name)
+    base = name.partition(":")[0]
+    point = _entry_points().get(base)
     if point is None or not point.value.startswith("regen_vcs.generators."):
         return False
-    return bool(getattr(_factory(name), "exact", False))
+    return bool(getattr(_factory(base), "exact", False))

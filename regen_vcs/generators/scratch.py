@@ -1,6 +1,7 @@
 """The scratch folder a job runs in, and what is taken out of it.
 
-    <parent>/job-XXXX/   0700
+    <parent>/job-XXXX.lock   held while the job's process lives
+    <parent>/job-XXXX/       0700
       inputs/<role>/<name>     copies, checked against the recipe's hashes
       code/…                   the trusted scripts
       output/<name>            where the generator writes
@@ -12,16 +13,16 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import tempfile
 
 from blake3 import blake3
 
 from regen_vcs.errors import CorruptionError, InvalidError
 from regen_vcs.generators.base import JobFailed
 from regen_vcs.model.paths import check_member_name, frame_of, parse_sequence
-from regen_vcs.platform.files import clone_file, copy_range
+from regen_vcs.platform.files import FileLock, clone_file, copy_range, remove_file, temp_tag
 
 _CHUNK = 1 << 20
+_LOCK = ".lock"
 
 
 class Scratch:
@@ -29,17 +30,23 @@ class Scratch:
 
     def __init__(self, parent: str):
         self._parent = parent
+        self._lock: FileLock | None = None
         self.root = ""
 
     def __enter__(self) -> Scratch:
         os.makedirs(self._parent, mode=0o700, exist_ok=True)
-        self.root = tempfile.mkdtemp(prefix="job-", dir=self._parent)
+        _sweep(self._parent)
+        self._lock = _new_lock(self._parent)
+        self.root = self._lock.path.removesuffix(_LOCK)
+        os.mkdir(self.root, 0o700)
         for name in ("inputs", "code", "output", "home"):
             os.mkdir(os.path.join(self.root, name))
         return self
 
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self.root, onerror=_make_removable)
+        remove_file(self._lock.path)
+        self._lock.release()
 
     # -- putting in ----------------------------------------------------------------------------------------------
 
@@ -88,6 +95,25 @@ class Scratch:
     def _below(self, folder: str, name: str) -> str:
         check_member_name(name)
         return os.path.join(self.root, folder, *name.split("/"))
+
+
+def _new_lock(parent: str) -> FileLock:
+    """The lock that says its job's process lives; beside the folder, where no generator takes it away."""
+    while True:
+        lock = FileLock(os.path.join(parent, f"job-{temp_tag()}{_LOCK}"))
+        if lock.acquire(timeout=0) and os.path.exists(lock.path):  # else a sweep was quicker
+            return lock
+        lock.release()
+
+
+def _sweep(parent: str) -> None:
+    """Remove the folders of jobs whose processes died before they could."""
+    for name in os.listdir(parent):
+        lock = FileLock(os.path.join(parent, name))
+        if name.endswith(_LOCK) and lock.acquire(timeout=0):
+            shutil.rmtree(lock.path.removesuffix(_LOCK), onerror=_make_removable)
+            remove_file(lock.path)
+            lock.release()
 
 
 def _write_new(path: str, data: bytes) -> None:

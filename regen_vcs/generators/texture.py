@@ -110,6 +110,7 @@ class Texture:
     Params = TextureParams
     exact = True
     version = "1"
+    suffixes = (".png", ".exr")
 
     def models(self, recipe: Any) -> Mapping[str, Mapping[str, str]]:
         return {}

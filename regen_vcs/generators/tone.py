@@ -153,6 +153,7 @@ class Tone:
     Params = ToneParams
     exact = True
     version = "1"
+    suffixes = (".wav", ".flac")
 
     def models(self, recipe: Any) -> Mapping[str, Mapping[str, str]]:
         return {}

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
+
+from tests.conftest import Home
 
 
 class Mounts:
@@ -53,3 +57,14 @@ def mounts(tmp_path):
         yield mounts
     finally:
         mounts.unmount_all()
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A user's machine in memory where the system has a place for that: death asks nothing of a disk, power does."""
+    memory = "/dev/shm"
+    if not os.access(memory, os.W_OK):
+        yield Home(tmp_path)
+        return
+    with tempfile.TemporaryDirectory(prefix="regen-faults-", dir=memory) as folder:
+        yield Home(Path(folder))

@@ -121,23 +121,38 @@ class Film:
         return found + [str(path) for path in self.git_state.glob("*.tmp")]
 
 
-def kill_at_random(film: Film, argv: list[str], rng, *, ready: Callable[[], bool] | None, seconds: float) -> bool:
-    """Start `regen-vcs ARGV`, kill its group within `seconds` of its being ready; False where it had ended before."""
-    child = subprocess.Popen(
+def start(film, argv: list[str]) -> subprocess.Popen:
+    """`regen-vcs ARGV` in a session of its own."""
+    return subprocess.Popen(
         [PYTHON, "-I", "-m", "regen_vcs", *argv], cwd=film.root, env=film.env, stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
     )
-    if ready is not None:
-        wait_until(lambda: ready() or child.poll() is not None, 30, pause=0.0005)
-    time.sleep(rng.uniform(0, seconds))
-    alive = child.poll() is None
-    try:
-        os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    stderr = child.communicate()[1]
-    assert b"Traceback" not in stderr, stderr.decode()
-    return alive
+
+
+class Killer:
+    """Kills one command again and again, each time at another moment of its life."""
+
+    def __init__(self, film, argv: list[str], rng):
+        self._film, self._argv, self._rng = film, argv, rng
+        self.killed = 0
+        self._seconds: float | None = None
+
+    def strike(self) -> None:
+        """Start the command and kill its group, most often in the later part of its life: the start is only imports."""
+        if self._seconds is None:
+            began = time.monotonic()
+            assert start(self._film, self._argv).communicate()[1].find(b"Traceback") < 0
+            self._seconds = time.monotonic() - began
+            return
+        child = start(self._film, self._argv)
+        time.sleep(self._seconds * self._rng.triangular(0, 1, 0.75))
+        self.killed += child.poll() is None
+        try:
+            os.killpg(child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        stderr = child.communicate()[1]
+        assert b"Traceback" not in stderr, stderr.decode()
 
 
 def wait_until(happened: Callable[[], bool], seconds: float = 10, pause: float = 0.01) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def parse_ramp(ramp: str | list) -> list[tuple[float, tuple[int, int, int]]]:
     if all(isinstance(stop, str) for stop in ramp):
         return [(at / (len(ramp) - 1), parse_colour(stop)) for at, stop in enumerate(ramp)]
     stops = [_parse_stop(stop) for stop in ramp]
-    if any(later[0] <= earlier[0] for earlier, later in zip(stops, stops[1:], strict=False)):
+    if any(later[0] <= earlier[0] for earlier, later in pairwise(stops)):
         raise ValueError("the positions of a ramp rise from stop to stop")
     return stops
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -91,7 +92,7 @@ def _directions() -> np.ndarray:
     quarter = [(1.0, 0.0), (0.0, 1.0)]
     for _ in range(4):
         finer = []
-        for (ax, ay), (bx, by) in zip(quarter, quarter[1:], strict=False):
+        for (ax, ay), (bx, by) in pairwise(quarter):
             x, y = ax + bx, ay + by
             length = math.sqrt(x * x + y * y)
             finer += [(ax, ay), (x / length, y / length)]
