@@ -29,7 +29,7 @@ def set_command(asset, params, unset, inputs, models) -> int:
     with workspace() as ws:
         path = ws.asset_arg(asset, os.getcwd())
         lines = set_params(
-            ws, path, param_texts(params), unset=list(unset), inputs=input_targets(ws, inputs),
+            ws, path, param_texts(params, ""), unset=list(unset), inputs=input_targets(ws, inputs),
             models=pairs(models, "--model", "ROLE=ALIAS"),
         )
     for line in lines:

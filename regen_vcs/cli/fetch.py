@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from regen_vcs.cli.terminal import chosen_by, fail_with, note, say, workspace
+from regen_vcs.cli.terminal import Wanted, fail_with, note, say, workspace
 from regen_vcs.engine.fetching import fetch
 
 
@@ -20,7 +20,9 @@ def fetch_command(paths: tuple[str, ...], force: bool) -> int:
     Example: regen-vcs fetch shots/010/sky.png
     """
     with workspace() as ws:
-        results = fetch(ws, chosen_by(ws, paths), force=force)
+        wanted = Wanted(ws, paths)
+        results = fetch(ws, wanted, force=force)
+        wanted.require_some()
     for each in results:
         if each.verdict == "fetched":
             say(f"fetched  {each.path}")

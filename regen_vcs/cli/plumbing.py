@@ -16,7 +16,7 @@ def main(command: str, argv: list[str]) -> int:
     if command == "hook":
         return _hook(argv)
     if command == "filter-process":
-        return _filter_process()
+        return _filter_process(argv)
     if command == "merge-driver":
         return _merge_driver(argv)
     return _textconv(argv)
@@ -39,7 +39,11 @@ def _hook(argv: list[str]) -> int:
     return _harmless(lambda: hooks.after_git(name, args, os.getcwd(), os.environ))
 
 
-def _filter_process() -> int:
+def _filter_process(argv: list[str]) -> int:
+    if argv == ["--in-place"]:
+        from regen_vcs.engine import in_place_filter
+
+        return _harmless(lambda: in_place_filter.main(os.getcwd(), os.environ, sys.stdin.buffer, sys.stdout.buffer))
     from regen_vcs.engine import filter_loop
 
     return _harmless(lambda: filter_loop.main(os.getcwd(), os.environ, sys.stdin.buffer, sys.stdout.buffer))
@@ -76,15 +80,22 @@ def _merge_driver(argv: list[str]) -> int:
 
 
 def _textconv(argv: list[str]) -> int:
-    """A sidecar as `git diff` shows it: canonical text, or as it is where it cannot be read."""
+    """A sidecar as `git diff` shows it: canonical text, or as it is where it cannot be read.
+
+    Of an asset in place git may hand us its bytes: then the text is that of their document.
+    """
     if len(argv) != 1:
         raise UsageError("textconv: wants one file")
     with open(argv[0], "rb") as file:
         data = file.read()
+    from regen_vcs.engine.in_place_filter import looks_like_document, text_of
     from regen_vcs.model.recipe import parse_recipe, recipe_bytes
 
     try:
-        data = recipe_bytes(parse_recipe(data, argv[0]))
+        if not argv[0].endswith(".regen.json") and not looks_like_document(data):
+            data = text_of(argv[0], data, os.getcwd(), os.environ)
+        else:
+            data = recipe_bytes(parse_recipe(data, argv[0]))
     except RegenError:
         pass  # shown as it is: a diff of a damaged sidecar must still be a diff
     sys.stdout.buffer.write(data)

@@ -68,5 +68,5 @@ def _export(ws: Workspace | None) -> int:
 def _list(entries: list[dict]) -> None:
     wide = max(len(each["name"]) for each in entries) if entries else 0
     for each in entries:
-        about = f"not usable: {each['problem']}" if each["problem"] else each["about"]
+        about = f"not usable as it is: {each['problem']}" if each["problem"] else each["about"]
         say(f"{each['name']:<{wide}}  {'exact' if each['exact'] else '':<5}  {about}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from regen_vcs.engine.status import Survey, survey
+from regen_vcs.engine.status import Survey, survey_all
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.model.quantities import human_size
 
@@ -28,9 +28,11 @@ def main(words: list[str]) -> int:
 
 
 def show(ws: Workspace, *, as_json: bool, exit_code: bool, wanted=None) -> int:
-    """Print the state of the assets that `wanted(path)` lets pass (all by default)."""
-    found = survey(ws)
+    """Print the state of the assets that `wanted(path)`, a `terminal.Wanted`, lets pass (all by default)."""
+    found = survey_all(ws)
     statuses = [each for each in found.statuses if wanted is None or wanted(each.path)]
+    if wanted is not None:
+        wanted.require_some()
     if as_json:
         import json
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from regen_vcs.cli import status
-from regen_vcs.cli.terminal import chosen_by, workspace
+from regen_vcs.cli.terminal import Wanted, workspace
 
 
 @click.command("status")
@@ -21,5 +21,4 @@ def status_command(paths: tuple[str, ...], as_json: bool, exit_code: bool) -> in
     Example: regen-vcs status shots/010
     """
     with workspace() as ws:
-        require_existing(ws, paths)
-        return status.show(ws, as_json=as_json, exit_code=exit_code, wanted=chosen_by(ws, paths))
+        return status.show(ws, as_json=as_json, exit_code=exit_code, wanted=Wanted(ws, paths))

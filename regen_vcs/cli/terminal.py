@@ -71,6 +71,25 @@ def _glob_test(globs: list[str]) -> Callable[[str], bool]:
     return lambda path: any(pattern.match(path) for pattern in patterns)
 
 
+class Wanted:
+    """A test for asset paths as of `chosen_by`, that notices arguments which match nothing at all."""
+
+    def __init__(self, ws: Workspace, arguments: tuple[str, ...]):
+        self._arguments = arguments
+        self._test = chosen_by(ws, arguments)
+        self._found = False
+
+    def __call__(self, path: str) -> bool:
+        matches = self._test(path)
+        self._found = self._found or matches
+        return matches
+
+    def require_some(self) -> None:
+        """UsageError where nothing matched, and it is no folder or file without assets either."""
+        if not self._found and not all(os.path.lexists(each) for each in self._arguments):
+            require_matches(self._arguments, [])
+
+
 def require_matches(arguments: tuple[str, ...], found: list) -> None:
     if arguments and not found:
         raise UsageError(f"no asset matches {' '.join(arguments)}", "see: regen-vcs status")

@@ -8,25 +8,29 @@ from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import UsageError
 
 _FILE_LIMIT = 1 << 20
+_EXAMPLES = {"K=V": "seed=42", "ROLE=ALIAS": "checkpoint=sdxl", "NAME=PATH": "image=shots/010/sky.png"}
 
 
 def pairs(words: tuple[str, ...], option: str, form: str) -> dict[str, str]:
-    """{left: right} of `left=right` words; UsageError for one that is not, or is there twice."""
+    """{left: right} of `left=right` words; UsageError for one that is not, or is there twice.
+
+    option: where they were said, "" for plain arguments.
+    """
     found: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
-            raise UsageError(f"{option} {word}: wants {form}".lstrip(), f"as in: {option} {word or 'name'}=…".replace(":  ", ": "))
+            raise UsageError(f"{option} {word}: wants {form}".lstrip(), f"as in: {option} {_EXAMPLES[form]}".replace("  ", " "))
         if name in found:
             raise UsageError(f"{option} {name}: given twice".lstrip(), "say it once")
         found[name] = value
     return found
 
 
-def param_texts(words: tuple[str, ...]) -> dict[str, str]:
+def param_texts(words: tuple[str, ...], option: str = "--param") -> dict[str, str]:
     """Parameters as text; `k=@file` is the file's text."""
     return {name: _file_text(value[1:]) if value.startswith("@") else value
-            for name, value in pairs(words, "--param", "K=V").items()}
+            for name, value in pairs(words, option, "K=V").items()}
 
 
 def _file_text(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable
 
+from regen_vcs.engine import in_place
 from regen_vcs.engine.sync import Outcome, Trigger, sync
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.model.plan import FETCH, QUEUE, REFUSE, REGENERATE, Step
@@ -26,13 +27,15 @@ def check_out(
     """One sync and the regenerations it planned. `making(path, fraction, message)` follows the generators."""
     outcome = sync(ws, trigger, paths=paths, dry_run=dry_run, progress=progress, waiting=waiting)
     steps = outcome.plan.of(REGENERATE)
+    made = []
+    if paths is None:  # the filter's notes are about sidecars
+        made = in_place.follow(ws, outcome, trigger, dry_run=dry_run, making=making)
     if dry_run or not steps:
-        return Report(outcome, [])
+        return Report(outcome, made)
     # NumPy, pydantic and the registry: only where something is really made.
     from regen_vcs.engine.making import regenerate_steps
 
-    made = list(regenerate_steps(ws, steps, progress=making))
-    return Report(outcome, made)
+    return Report(outcome, made + list(regenerate_steps(ws, steps, progress=making)))
 
 
 def missing_line(outcome: Outcome, made: list | None = None) -> str | None:

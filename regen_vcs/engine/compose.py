@@ -80,7 +80,7 @@ class Composer:
         if target.startswith("@"):
             return target
         if target == path:
-            raise UsageError(f"{path}: cannot be its own input")
+            raise UsageError(f"{path}: cannot be its own input", "name another file or asset")
         if not (has_sidecar(self._ws, target) or os.path.isfile(f"{self._ws.root}/{target}")):
             raise UsageError(f"{target}: no such file or asset to be an input", _SPELLING)
         return relative_input(sidecar_of(path), target)

@@ -12,7 +12,7 @@ from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.memory import EMPTY_ROW
 from regen_vcs.engine.observe import frame_number, list_files
 from regen_vcs.engine.planner import is_edited
-from regen_vcs.engine.sidecars import read_sidecar, write_in_tree, write_sidecar
+from regen_vcs.engine.sidecars import has_sidecar, read_sidecar, write_in_tree, write_sidecar
 from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, remember, rescue
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError, UsageError
@@ -116,6 +116,7 @@ def _remove_one(ws: Workspace, snapshot: Snapshot, path: str) -> None:
         ws.repo.git.write("rm", "--quiet", "--force", "--", f":(literal){sidecar}")
     else:
         ws.tree.unlink(sidecar)
+        ws.tree.remove_empty_dirs(sidecar.rpartition("/")[0])
 
 
 def move_asset(ws: Workspace, source: str, target: str) -> list[str]:
@@ -131,7 +132,7 @@ def move_asset(ws: Workspace, source: str, target: str) -> list[str]:
             raise RegenError(f"{source}: there is no such asset", "see: regen-vcs status")
         if desired.facts.problem:
             raise InvalidError(desired.facts.problem[1], desired.facts.problem[2])
-        if target in snapshot.assets or os.path.lexists(f"{ws.root}/{target}"):
+        if target in snapshot.assets or os.path.lexists(f"{ws.root}/{target}") or list_files(ws.root, target) != []:
             raise RegenError(f"{target}: is there already", "choose another name")
         check_new_asset(ws, target)
         _check_same_format(source, target)
@@ -144,10 +145,10 @@ def move_asset(ws: Workspace, source: str, target: str) -> list[str]:
         rewritten = _repoint(ws, snapshot, source, target)
         _move_files(ws, source, target)
         _move_sidecar(ws, desired.tracked, source, target, recipe_bytes(moved))
+        ws.tree.remove_empty_dirs(source.rpartition("/")[0])
         after = look(ws, paths={source, target, *rewritten}, also={target})
-        row = ws.state.rows.pop(source, EMPTY_ROW)
-        if row.stand_in:
-            ws.state.rows[target] = row._replace(files=after.seen(target).files)
+        # What is known of the bytes moves along: whether they are the accepted ones, a stand-in, or edited.
+        ws.state.rows[target] = ws.state.rows.pop(source, EMPTY_ROW)._replace(files=after.seen(target).files)
         refresh_ignores(ws, after)
         remember(after)
     return rewritten
@@ -155,9 +156,9 @@ def move_asset(ws: Workspace, source: str, target: str) -> list[str]:
 
 def _check_same_format(source: str, target: str) -> None:
     if os.path.splitext(source)[1].lower() != os.path.splitext(target)[1].lower():
-        raise UsageError(f"{target}: another format than {source}; make it anew: regen-vcs generate")
+        raise UsageError(f"{target}: another format than {source}", f"make it anew: regen-vcs generate {target} …")
     if bool(parse_sequence(source)) != bool(parse_sequence(target)):
-        raise UsageError(f"{target}: a sequence stays a sequence")
+        raise UsageError(f"{target}: a sequence stays a sequence", "keep the #### in its name")
 
 
 def _repoint(ws: Workspace, snapshot: Snapshot, source: str, target: str) -> list[str]:

@@ -118,7 +118,7 @@ class Converter:
         """The bytes a document names; None (the content as it is) for raw history, and where they are not here."""
         if not is_possible(path):
             return None
-        kind, recipe = classify(content, path)
+        recipe = classify(content, path)[1]
         if recipe is None:
             return None
         try:
@@ -247,9 +247,9 @@ class KnownDocuments:
 
     def _index_oids(self, path: str) -> list[str]:
         if self._index is None and self._asked <= _FEW:
-            return _index_oids(self._repo, "--literal-pathspecs", path).get(path, [])
+            return _index_oids(self._repo, f":(literal){path}").get(path, [])
         if self._index is None:
-            self._index = _index_oids(self._repo, "--no-literal-pathspecs", IN_PLACE)
+            self._index = _index_oids(self._repo, IN_PLACE)
             self._load(each for oids in self._index.values() for each in oids)
         return self._index.get(path, [])
 
@@ -276,8 +276,8 @@ IN_PLACE = ":(attr:filter=regen-inplace)"
 _NEARNESS = (0, 2, 3, 1)
 
 
-def _index_oids(repo: Repo, option: str, pathspec: str) -> dict[str, list[str]]:
-    listing = repo.git.out(option, "ls-files", "-s", "-t", "-z", "--", pathspec)
+def _index_oids(repo: Repo, pathspec: str) -> dict[str, list[str]]:
+    listing = repo.git.out("ls-files", "-s", "-t", "-z", "--", pathspec)
     found: dict[str, list[tuple[int, str]]] = {}
     for entry in parse_listing(listing, repo.oid_format):
         found.setdefault(entry.path, []).append((_NEARNESS.index(entry.stage), entry.oid))

@@ -33,6 +33,8 @@ Bring = namedtuple(
     ),
 )
 
+_CHANGED = "its recipe has changed"
+
 Policy = namedtuple(
     "Policy",
     (
@@ -76,8 +78,11 @@ def plan_sync(
             "If that is right, run: regen-vcs sync"
         )
         removals = []
-    steps = removals + displaced + _limit(_in_order(brought, bring), policy)
-    return Plan(steps, kept=kept, notices=notices)
+    ordered = _in_order(brought, bring)
+    if _takes_too_long(ordered, policy):
+        return plan_sync(assets, rows, observed, bring, policy._replace(generates=False), remembers=remembers)
+    displaced += _of_the_blocked(brought, ordered, rows, observed, policy)
+    return Plan(removals + displaced + ordered, kept=kept, notices=notices)
 
 
 def is_edited(row: Row, seen: Observed) -> bool:
@@ -86,7 +91,8 @@ def is_edited(row: Row, seen: Observed) -> bool:
         return False
     if row.stand_in and seen.hash == row.disk_hash:
         return False
-    return row.accepted is not None or not seen.stored
+    # Bytes we saw there before and never put there are somebody's own, even if a look has stored them since.
+    return row.accepted is not None or row.disk_hash is not None or not seen.stored
 
 
 def _steps_for(
@@ -130,7 +136,7 @@ def _replacement(
     step = _bringing(desired, source, policy)
     if step.action in (REFUSE, QUEUE):
         # The old accepted bytes would be a lie under this name; edited ones wait until theirs can be had.
-        gone = [Step(REMOVE, desired.path, seen.hash, 0, "its recipe has changed", None)]
+        gone = [Step(REMOVE, desired.path, seen.hash, 0, _CHANGED, None)]
         return [step] if edited or not policy.removes else [*gone, step]
     rescue = Step(RESCUE, desired.path, seen.hash, 0, "edited; the sidecar's output has changed", None)
     return [rescue, step] if edited else [step]
@@ -202,11 +208,25 @@ def _in_order(steps: list[Step], bring: Mapping[str, Bring]) -> list[Step]:
     return [step for step in steps if step.path not in making or step.action == RESCUE] + ordered
 
 
-def _limit(steps: list[Step], policy: Policy) -> list[Step]:
+def _of_the_blocked(
+    planned: list[Step], ordered: list[Step], rows: Mapping[str, Row], observed: Mapping[str, Observed], policy: Policy
+) -> list[Step]:
+    """What still lies where a regeneration was planned that turned out to be blocked: as for any that is refused."""
+    if not policy.removes:
+        return []
+    hoped = {step.path for step in planned if step.action == REGENERATE}
+    blocked = [step.path for step in ordered if step.action == REFUSE and step.path in hoped]
+    steps = []
+    for path in blocked:
+        seen = observed.get(path, ABSENT)
+        if seen.kind == "present" and not is_edited(rows.get(path, EMPTY_ROW), seen):
+            steps.append(Step(REMOVE, path, seen.hash, 0, _CHANGED, None))
+    return steps
+
+
+def _takes_too_long(steps: list[Step], policy: Policy) -> bool:
     """Where the regenerations would take longer than the user waits, or nobody knows, they are all left for later."""
     making = [step for step in steps if step.action == REGENERATE]
     if policy.wait is None or not making:
-        return steps
-    if all(step.seconds is not None for step in making) and sum(step.seconds for step in making) <= policy.wait:
-        return steps
-    return [step._replace(action=QUEUE) if step.action == REGENERATE else step for step in steps]
+        return False
+    return any(step.seconds is None for step in making) or sum(step.seconds for step in making) > policy.wait

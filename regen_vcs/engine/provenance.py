@@ -10,6 +10,7 @@ import os
 from collections import namedtuple
 
 from regen_vcs.engine.desired import Desired
+from regen_vcs.engine.sidecars import has_sidecar
 from regen_vcs.engine.status import Status, Survey, in_store, survey
 from regen_vcs.engine.sync import Snapshot, has_all
 from regen_vcs.engine.takes import output_of_record
@@ -36,7 +37,8 @@ def find_asset(ws: Workspace, path: str) -> Found:
     desired = everything.snapshot.assets.get(path)
     if status is None or desired is None:
         what = f"{path}: {status.reason}" if status else f"{path}: there is no recipe for it"
-        raise RegenError(what, "see: regen-vcs status")
+        unknown = desired is None and has_sidecar(ws, path)
+        raise RegenError(what, f"git does not know its sidecar yet: git add {sidecar_of(path)}" if unknown else "see: regen-vcs status")
     return Found(everything, status, desired)
 
 

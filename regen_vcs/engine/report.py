@@ -18,7 +18,10 @@ def status_document(ws: Workspace, survey: Survey) -> dict:
 
 def _entry(ws: Workspace, survey: Survey, status: Status) -> dict:
     desired = survey.snapshot.assets.get(status.path)
-    stored = desired is not None and in_store(ws, desired)
+    if desired is None:  # no sidecar: an orphan, unmanaged, or of the second layout
+        stored = status.output is not None and ws.stores.has(status.output)
+    else:
+        stored = in_store(ws, desired)
     details = _details(survey, status)
     return {
         "path": status.path,
@@ -31,7 +34,7 @@ def _entry(ws: Workspace, survey: Survey, status: Status) -> dict:
         "in_remote": None,
         "can_regenerate": _can_regenerate(survey, status),
         "size": status.size,
-        "seconds": estimate_seconds(survey.snapshot, desired) if status.generator else None,
+        "seconds": estimate_seconds(survey.snapshot, desired) if status.generator and desired else None,
         **details,
         "job": None,
         "reason": status.reason,

@@ -12,10 +12,12 @@ from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.sync import look
 from regen_vcs.engine.trust import trust_store
 from regen_vcs.engine.workspace import PROJECT_FILE, Workspace
-from regen_vcs.errors import RegenError
+from regen_vcs.errors import RegenError, UsageError
 from regen_vcs.git import attributes, ignore, index, install, tracking
 from regen_vcs.git import config as git_config
+from regen_vcs.git.managed_block import read_file, replace_file
 from regen_vcs.git.run import Git
+from regen_vcs.git.version import in_place
 from regen_vcs.stores.results import Repos
 
 _FIRST_PROJECT_FILE = """\
@@ -31,6 +33,8 @@ _FIRST_PROJECT_FILE = """\
 missing = "regenerate"              # or "fetch", or "leave"
 wait = "30s"                        # the longest regeneration that a checkout waits for
 """
+
+_NEVER_IN_PLACE = (".gitattributes", ".gitignore", PROJECT_FILE, "x.regen.json")
 
 # actions: what was done, one line each; warnings: what the user should know; snippets: (file, line) to add by hand
 SetUp = namedtuple("SetUp", ("actions", "warnings", "snippets"))
@@ -57,9 +61,9 @@ def init(ws: Workspace) -> SetUp:
     os.makedirs(ws.repo.state_dir, exist_ok=True)
     Repos(os.path.join(ws.settings.get("keepDir"), "v1")).register(ws.uuid, ws.repo.common_dir)
     installed = install.install_hooks(ws.repo, launcher())
-    in_place = install.hooks_in_place(ws.repo)
+    hooks_in_place = install.hooks_in_place(ws.repo)
     install.set_drivers(
-        ws.repo, launcher(), hooks_in_place=in_place, in_place=bool(attributes.in_place_patterns(ws.repo))
+        ws.repo, launcher(), hooks_in_place=hooks_in_place, in_place=bool(attributes.in_place_patterns(ws.repo))
     )
     if installed.written:
         actions.append(f"installed hooks in {_shorten(ws, installed.place.folder)}")
@@ -70,8 +74,7 @@ def init(ws: Workspace) -> SetUp:
     if installed.place.kind == "manual":
         warnings.append(f"{installed.place.reason}: the filter does the hooks' work; removals wait for the next sync")
     snapshot = look(ws)
-    for path in refresh_ignores(ws, snapshot):
-        warnings.append(f"{path!r}: git cannot be told to ignore a name with a line break; do not add it")
+    refresh_ignores(ws, snapshot)
     warnings += attribute_warnings(ws)
     return SetUp(actions, warnings, installed.snippets)
 
@@ -85,7 +88,7 @@ def attribute_warnings(ws: Workspace) -> list[str]:
 
 def install_global(cwd: str, environ: Mapping[str, str]) -> list[str]:
     """Drivers for every repository of this user: a fresh clone's media come by the filter."""
-    install.set_drivers(Git(cwd, environ), launcher())
+    install.set_drivers(Git(cwd, environ), launcher(), in_place=True)
     return ["set the filter, merge and diff drivers in your global git config"]
 
 
@@ -128,6 +131,56 @@ def track(ws: Workspace, pattern: str) -> bool:
 
 def untrack(ws: Workspace, pattern: str) -> bool:
     return tracking.untrack_pattern(ws.repo, pattern)
+
+
+def in_place_patterns(ws: Workspace) -> list[str]:
+    return attributes.in_place_patterns(ws.repo)
+
+
+def track_in_place(ws: Workspace, pattern: str) -> bool:
+    """Have git keep assets of this pattern as their documents; False where it does already.
+
+    UsageError, and nothing changed, for a pattern that would take sidecars or git's own files along.
+    """
+    if not pattern.strip() or "\n" in pattern or pattern != pattern.strip() or pattern[0] in "!#" or pattern.startswith("[attr]"):
+        raise UsageError(f"{pattern!r} is not a pattern of media", "for example: regen-vcs track --in-place '*.png'")
+    if pattern.endswith("/"):
+        raise UsageError(f"{pattern!r}: attributes are of files, not of folders", f"regen-vcs track --in-place '{pattern}**'")
+    known = attributes.in_place_patterns(ws.repo)
+    if pattern in known:
+        set_in_place_drivers(ws)
+        return False
+    path = f"{ws.root}/.gitattributes"
+    before = read_file(path)
+    attributes.write_attributes(ws.repo, [*known, pattern])
+    taken = in_place(ws.repo, [*_NEVER_IN_PLACE, *(f"{folder}/{name}" for folder in _folders_of(pattern) for name in _NEVER_IN_PLACE)])
+    if taken:
+        replace_file(path, before)
+        raise UsageError(
+            f"{pattern!r} would turn {min(taken)} into a document too", "name the media, as in: regen-vcs track --in-place '*.png'"
+        )
+    set_in_place_drivers(ws)
+    return True
+
+
+def untrack_in_place(ws: Workspace, pattern: str) -> bool:
+    """The reverse of `track_in_place`; False for a pattern that is not there."""
+    known = attributes.in_place_patterns(ws.repo)
+    if pattern not in known:
+        return False
+    known.remove(pattern)
+    attributes.write_attributes(ws.repo, known)
+    return True
+
+
+def set_in_place_drivers(ws: Workspace) -> None:
+    install.set_drivers(ws.repo, launcher(), hooks_in_place=install.hooks_in_place(ws.repo), in_place=True)
+
+
+def _folders_of(pattern: str) -> list[str]:
+    """A folder that this pattern speaks of, if any: `shots/**` → `shots`."""
+    folder = pattern.strip("/").rpartition("/")[0].replace("**", "x").replace("*", "x").replace("?", "x")
+    return [folder] if folder else []
 
 
 def _shorten(ws: Workspace, path: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
+from regen_vcs.engine import in_place
 from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.memory import EMPTY_ROW, Row
 from regen_vcs.engine.planner import Observed, is_edited
@@ -38,6 +39,21 @@ def survey(ws: Workspace) -> Survey:
     statuses += _unmanaged(ws, snapshot)
     statuses.sort(key=lambda each: each.path)
     return Survey(statuses, snapshot)
+
+
+def survey_all(ws: Workspace) -> Survey:
+    """As `survey`, with the assets of the second layout, which have no sidecars."""
+    found = survey(ws)
+    if not in_place.is_used(ws):
+        return found
+    more = [_in_place_status(ws, each) for each in in_place.look_in_place(ws) if each.path not in found.snapshot.assets]
+    return Survey(sorted([*found.statuses, *more], key=lambda each: each.path), found.snapshot)
+
+
+def _in_place_status(ws: Workspace, asset: in_place.Asset) -> Status:
+    facts = asset.facts
+    state, reason = in_place.state_of(ws, asset)
+    return Status(asset.path, state, reason, facts.generator, facts.out_key, facts.out_hash, asset.bytes_hash, facts.out_size)
 
 
 def _unmanaged(ws: Workspace, snapshot: Snapshot) -> list[Status]:

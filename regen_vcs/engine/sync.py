@@ -24,7 +24,7 @@ from regen_vcs.errors import RegenError
 from regen_vcs.git.index import forget_listing, write_listing
 from regen_vcs.model.plan import FETCH, MATERIALISE, QUEUE, REFUSE, REGENERATE, REMOVE, RESCUE, Plan, Step
 from regen_vcs.platform.files import FileLock, StatSig, sweep_atomic_temps, write_error
-from regen_vcs.stores.links import choose_link
+from regen_vcs.stores import links
 
 TYPE_CHECKING = False  # as typing has it: importing that costs a hook 10 ms
 if TYPE_CHECKING:
@@ -316,7 +316,7 @@ class Executor:
         self._progress = progress
         self._done: list[Step] = []
         self._failed: dict[str, RegenError] = {}
-        self._link, self._link_warning = choose_link(self._ws.link)
+        self._link, self._link_warning = links.choose_link(self._ws.link)
 
     def execute(self, plan: Plan) -> Outcome:
         acts = {
@@ -429,20 +429,21 @@ class Executor:
         source = self._ws.stores.find(file_hash)
         if source is None:
             raise RegenError(f"{path}: its bytes left the store while they were being brought")
-        return list(self._ws.stores.place(file_hash, self._ws.tree, path, link=self._link))
+        return list(links.place(source, self._ws.tree, path, link=self._link))
 
     def _displace(self, path: str, found: list) -> None:
         """Take a file out of the way: into the spare pool, else away. Its bytes are in a store *now*, or go there."""
         file_hash, sig = found
         if not self._ws.stores.has(file_hash):
             self._ws.stores.ingest_file(f"{self._ws.root}/{path}", expect=file_hash)
+        if self._ws.spare.put(self._ws.tree, path, file_hash, StatSig(*sig)):
+            return
         st = self._ws.tree.stat(path)
         if st is None:
             return
         if sig_of(st) != sig:
             raise RegenError(f"{path}: changed while regen-vcs was at work; it was left alone", "run: regen-vcs sync")
-        if not self._ws.spare.put(self._ws.tree, path, file_hash, StatSig(*sig)):
-            self._ws.tree.unlink(path)
+        self._ws.tree.unlink(path)
 
     def _drop_folders(self, gone: Iterable[str]) -> None:
         """Remove the folders of these files as far as they are empty now."""
@@ -511,7 +512,7 @@ def _row_for(desired: Desired, old: Row, seen: Observed, undecided: bool, rememb
     settled = seen.hash == wanted and wanted is not None
     if settled:
         accepted = wanted
-    elif not remembers and old.accepted is None and seen.kind == "present" and not seen.stored:
+    elif False:
         accepted = wanted  # somebody's own bytes, found when there was no memory: they stay, as modified
     elif undecided or desired.facts.problem or desired.side_sig is None:
         accepted = old.accepted  # so that the next sync still knows what the bytes on disk were

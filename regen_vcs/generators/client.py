@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import secrets
 import signal
 import subprocess
@@ -183,16 +184,27 @@ class _Blotter:
 
     def __init__(self, values: Iterable[str]):
         # The longest first: one may be part of another.
-        self._secrets = sorted({value.encode("utf-8", "surrogateescape") for value in values if value}, key=len, reverse=True)
-        self.longest = max(map(len, self._secrets), default=0)
+        known = sorted({value.encode("utf-8", "surrogateescape") for value in values if value}, key=len, reverse=True)
+        self.longest = max(map(len, known), default=0)
+        self._pattern = re.compile(b"|".join(map(re.escape, known)) or b"(?!)")
 
     def data(self, data: bytes) -> bytes:
-        for secret in self._secrets:
-            data = data.replace(secret, _BLOT)
-        return data
+        return self._pattern.sub(_BLOT, data)
 
     def text(self, text: str) -> str:
         return self.data(text.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
+
+    def settled(self, data: bytes, width: int) -> tuple[bytes, bytes]:
+        """(what can be kept, blotted; the raw rest, in which something of up to `width` bytes may have begun)."""
+        sure = max(0, len(data) - width + 1)
+        kept, at = [], 0
+        for found in self._pattern.finditer(data):
+            if found.start() >= sure:
+                break
+            kept += [data[at : found.start()], _BLOT]
+            at = found.end()
+        sure = max(at, sure)
+        return b"".join((*kept, data[at:sure])), data[sure:]
 
 
 class _Log:
@@ -243,10 +255,8 @@ class _Log:
             self._held = data[:end]
             self._ended.set()
             return
-        data = self._blot.data(data)
-        sure = max(0, len(data) - max(len(self._mark), self._blot.longest) + 1)
-        self._held = data[sure:]
-        self._keep(data[:sure])
+        kept, self._held = self._blot.settled(data, max(len(self._mark), self._blot.longest))
+        self._keep(kept)
 
     def _keep(self, chunk: bytes) -> None:
         room = _KEEP_HEAD - len(self._head)

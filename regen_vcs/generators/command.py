@@ -61,7 +61,7 @@ class Command:
         alias = name.partition(":")[2]
         if not alias:
             raise InvalidError(
-                "command needs a name: which program?", 'define [generators.NAME] in regen.toml, and say "command:NAME"'
+                "command runs a program of yours, and needs its name", 'define [generators.NAME] in regen.toml, and say "command:NAME"'
             )
         _check_table(table, f"generators.{alias}")
         return cls(table, name)

@@ -7,7 +7,6 @@ one file; each has a block of its own in it.
 from __future__ import annotations
 
 import os
-from collections import namedtuple
 from collections.abc import Callable, Iterable
 
 from regen_vcs.git.managed_block import drop_block, labels_in, put_block, read_file, replace_file
@@ -15,32 +14,27 @@ from regen_vcs.git.repo import Repo
 from regen_vcs.model.paths import Sequence, parse_sequence
 from regen_vcs.platform.files import FileLock
 
-_SPECIAL = str.maketrans({char: "\\" + char for char in "\\*?["})
+# A line break cannot stand in a line: the narrowest class that holds it can (from TAB to VT).
+_SPECIAL = str.maketrans({char: "\\" + char for char in "\\*?["} | {"\n": "[\t-\v]"})
+# Frames with more digits than the padding: Blender's last frame has seven.
+_MOST_DIGITS = 7
 
 
-class IgnorePatterns(namedtuple("_IgnorePatterns", ("patterns", "inexpressible"))):
-    """patterns: gitignore lines, sorted. inexpressible: asset paths no gitignore line can name."""
-
-    __slots__ = ()
-
-
-def ignore_patterns(paths: Iterable[str], *, exists: Callable[[str], Iterable[str]]) -> IgnorePatterns:
-    """As few gitignore patterns as are safe that ignore these assets.
+def ignore_patterns(paths: Iterable[str], *, exists: Callable[[str], Iterable[str]]) -> list[str]:
+    """As few gitignore patterns as are safe that ignore these assets, sorted.
 
     paths: asset paths; one that ends in `/` is a directory asset, `sky.####.exr` a sequence. exists: names of
     what lies in a folder ("" is the root), asked only for folders where a pattern could stand for several.
     `/shots/010/*.png` is safe where every `.png` there is one of `paths`; else each asset has its own line.
     """
     groups: dict[tuple[str, str], list[str]] = {}
-    lines, inexpressible = [], []
+    lines = []
     for path in dict.fromkeys(paths):
         folder, _, name = path.rstrip("/").rpartition("/")
-        if "\n" in path or path.endswith("\r"):
-            inexpressible.append(path)
-        elif path.endswith("/"):
+        if path.endswith("/"):
             lines.append(_line(folder, _escape(name, last=False) + "/"))
         elif sequence := parse_sequence(path):
-            lines.append(_line(folder, _frames(sequence)))
+            lines += [_line(folder, pattern) for pattern in _frames(sequence)]
         else:
             groups.setdefault((folder, _suffix(name)), []).append(name)
     for (folder, suffix), names in groups.items():
@@ -48,7 +42,7 @@ def ignore_patterns(paths: Iterable[str], *, exists: Callable[[str], Iterable[st
             lines.append(_line(folder, "*" + _escape(suffix)))
         else:
             lines += [_line(folder, _escape(name)) for name in names]
-    return IgnorePatterns(sorted(lines), inexpressible)
+    return sorted(lines)
 
 
 def _suffix(name: str) -> str:
@@ -63,9 +57,11 @@ def _all_ours(suffix: str, names: list[str], present: Iterable[str]) -> bool:
     return all(name in ours for name in present if name.lower().endswith(suffix))
 
 
-def _frames(sequence: Sequence) -> str:
-    """`sky.####.exr` → `sky.[0-9][0-9][0-9][0-9].exr`."""
-    return _escape(sequence.prefix, last=False) + "[0-9]" * sequence.digits + _escape(sequence.suffix)
+def _frames(sequence: Sequence) -> list[str]:
+    """`sky.####.exr` → `sky.[0-9][0-9][0-9][0-9].exr`, and the same for numbers that outgrow the padding."""
+    prefix, suffix = _escape(sequence.prefix, last=False), _escape(sequence.suffix)
+    longer = ["[1-9]" + "[0-9]" * count for count in range(sequence.digits, _MOST_DIGITS)]
+    return [prefix + digits + suffix for digits in ("[0-9]" * sequence.digits, *longer)]
 
 
 def _line(folder: str, pattern: str) -> str:
@@ -78,6 +74,8 @@ def _escape(name: str, *, last: bool = True) -> str:
     escaped = name.translate(_SPECIAL)
     if not last:
         return escaped
+    if escaped.endswith("\r"):
+        return escaped[:-1] + "[\r]"  # git takes it for part of the line's end
     bare = escaped.rstrip(" ")  # git strips what it takes for stray blanks at the end
     return bare + "\\ " * (len(escaped) - len(bare))
 

@@ -26,6 +26,25 @@ _DIR_FLAGS = os.O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
 _NAME_SURROGATE = 0x20000000  # winnt.h: a reparse tag that stands for another name (symlink, junction)
 
 
+def _looking_again(operation):
+    """Have an operation done once more if the directory it used is gone: it may have been made anew under that name.
+
+    A directory that was removed while it was open answers ENOENT to everything. Asking it beforehand, every time,
+    would cost a checkout as much as one more stat a step.
+    """
+
+    def done(tree, path, *arguments):
+        try:
+            return operation(tree, path, *arguments)
+        except FileNotFoundError:
+            if not tree.was_removed():
+                raise
+        return operation(tree, path, *arguments)
+
+    done.__name__, done.__doc__ = operation.__name__, operation.__doc__
+    return done
+
+
 class Tree:
     """The files below `root_abs`. It keeps one directory open, the last one used; `close()` lets it go.
 
@@ -51,9 +70,20 @@ class Tree:
 
     def dir_fd(self, directory: str, *, create: bool = False) -> int:
         """A descriptor of a directory ("" is the root). It belongs to the tree: valid until the next call."""
+        self.was_removed()
+        return self._dir_fd(directory, create)
+
+    def was_removed(self) -> bool:
+        """Whether the directory used last has been removed since; then it is looked for again."""
+        if self._last is None or os.fstat(self._last[1]).st_nlink:
+            return False
+        self._forget()
+        return True
+
+    def _dir_fd(self, directory: str, create: bool) -> int:
         if self._last is not None:
-            if self._last[0] == directory and os.fstat(self._last[1]).st_nlink:
-                return self._last[1]  # a link count of 0: removed since, perhaps made anew under the same name
+            if self._last[0] == directory:
+                return self._last[1]
             self._forget()
         if self._root_fd is None:
             self._root_fd = os.open(self.root, os.O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -102,7 +132,7 @@ class Tree:
         directory, _, name = path.rpartition("/")
         _check_name(name, path)
         if self.by_descriptor:
-            return name, self.dir_fd(directory, create=create)
+            return name, self._dir_fd(directory, create)
         return f"{self._check_by_path(directory, create)}/{name}", None
 
     def _check_by_path(self, directory: str, create: bool) -> str:
@@ -127,6 +157,7 @@ class Tree:
 
     def remove_empty_dirs(self, directory: str) -> None:
         """Remove a directory if it is empty, then its parents as far as they are; never the root."""
+        self.was_removed()
         while directory:
             try:
                 name, fd = self._locate(directory)
@@ -142,11 +173,16 @@ class Tree:
     def stat(self, path: str) -> os.stat_result | None:
         """lstat; None where nothing is, or where a parent is missing or no directory."""
         try:
-            name, fd = self._locate(path)
-            return os.stat(name, dir_fd=fd, follow_symlinks=False)
+            return self._stat(path)
         except (FileNotFoundError, NotADirectoryError, _FileInTheWay):
             return None
 
+    @_looking_again
+    def _stat(self, path: str) -> os.stat_result:
+        name, fd = self._locate(path)
+        return os.stat(name, dir_fd=fd, follow_symlinks=False)
+
+    @_looking_again
     def open_read(self, path: str) -> int:
         """A descriptor to read a regular file; the caller closes it. InvalidError for anything else."""
         name, dir_fd = self._locate(path)
@@ -164,11 +200,16 @@ class Tree:
     def unlink(self, path: str) -> None:
         """Remove a file (a symlink itself, never its target); nothing happens if there is none."""
         try:
-            name, fd = self._locate(path)
-            os.unlink(name, dir_fd=fd)
+            self._unlink(path)
         except (FileNotFoundError, _FileInTheWay):
             return
 
+    @_looking_again
+    def _unlink(self, path: str) -> None:
+        name, fd = self._locate(path)
+        os.unlink(name, dir_fd=fd)
+
+    @_looking_again
     def temp_in(self, directory: str) -> tuple[int, str]:
         """A new empty file, mode 0644, in a directory that is made if missing: (descriptor, name)."""
         temp = TEMP_PREFIX + files.temp_tag()
@@ -211,11 +252,16 @@ class Tree:
 
     def link_in(self, src_abs: str, directory: str) -> str:
         """Hardlink a file under a new temporary name in a directory; the name. OSError where links cannot be."""
+        return self._link_in(directory, src_abs)
+
+    @_looking_again
+    def _link_in(self, directory: str, src_abs: str) -> str:
         temp = TEMP_PREFIX + files.temp_tag()
         name, dir_fd = self._locate(f"{directory}/{temp}" if directory else temp, create=True)
         os.link(src_abs, name, dst_dir_fd=dir_fd, follow_symlinks=False)
         return temp
 
+    @_looking_again
     def move_out(self, path: str, dst_abs: str) -> None:
         """Rename a file of the tree to an absolute path of the same file system. OSError (EXDEV: another one)."""
         name, fd = self._locate(path)
@@ -223,6 +269,10 @@ class Tree:
 
     def move_in(self, src_abs: str, path: str) -> os.stat_result:
         """Rename a file from outside over `path`, making its directory; its stat afterwards."""
+        return self._move_in(path, src_abs)
+
+    @_looking_again
+    def _move_in(self, path: str, src_abs: str) -> os.stat_result:
         name, fd = self._locate(path, create=True)
         try:
             files.replace(src_abs, name, dst_dir_fd=fd)

@@ -197,11 +197,11 @@ class SparePool:
 
         False also across file systems. The bytes' presence in a store is the caller's business.
         """
+        if self.limit_bytes <= 0:
+            return False
         self._ensure_loaded()
         before = tree.stat(path)
         if before is None or sig(before) != tuple(expected) or not stat.S_ISREG(before.st_mode):
-            return False
-        if self.limit_bytes <= 0:
             return False
         name = f"{hash}-{files.temp_tag()}"
         spare = f"{self.folder}/{name}"

@@ -53,7 +53,9 @@ class ObjectStore:
 
     def stat(self, hash: str) -> os.stat_result | None:
         """The stat of a sound object, else None. One whose seal is broken is re-hashed here and now."""
-        path = self.path_of(hash)
+        return self._stat_at(self.path_of(hash), hash)
+
+    def _stat_at(self, path: str, hash: str) -> os.stat_result | None:
         try:
             st = os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
@@ -61,6 +63,11 @@ class ObjectStore:
         except OSError as error:
             raise files.write_error(error, f"looking for an object in {self.root}") from error
         return st if is_sealed(st, hash) else self._examine(hash, path)[1]
+
+    def find(self, hash: str) -> str | None:
+        """The path of a sound object, else None."""
+        path = self.path_of(hash)
+        return None if self._stat_at(path, hash) is None else path
 
     def has(self, hash: str) -> bool:
         """Whether a sound object of that name is here now."""
@@ -338,14 +345,16 @@ class LocalStores:
         self.cache = self.keep if self.is_one else ObjectStore(cache_root, tag_folder=_tag_folder(keep_root, cache_root))
         self.stores = (self.keep,) if self.is_one else (self.keep, self.cache)
         self.trashes = tuple(ObjectStore(f"{store.root}/trash") for store in self.stores)
+        self._places = self.stores + self.trashes
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
     def find(self, hash: str) -> str | None:
         """The path of a sound object: in keep, in cache, or in what gc has swept but not yet deleted."""
-        for store in self.stores + self.trashes:
-            if store.stat(hash) is not None:
-                return store.path_of(hash)
+        for store in self._places:
+            path = store.find(hash)
+            if path is not None:
+                return path
         return None
 
     def has(self, hash: str) -> bool:

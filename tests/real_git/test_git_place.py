@@ -433,19 +433,20 @@ def test_every_ignore_line_does_what_it_says(box):
     """Odd names through git itself: each asset ignored, no sidecar, no neighbour."""
     odd = [
         "a[1].png", "star*.png", "q?.png", "!bang.png", "#hash.png", " lead.png", "trail ", "trail2  ", "back\\slash",
-        "ä ö.png", "tab\t.png", "dir !/x.png", "dir [a]/x.png", "\udcff.png", "-dash", "two/one.exr", "two/two.exr", "two/~x.EXR",
+        "ä ö.png", "tab\t.png", "new\nline.png", "new\ndir/x.png", "ends\r", "dir !/x.png", "dir [a]/x.png", "\udcff.png", "-dash", "two/one.exr", "two/two.exr", "two/~x.EXR",
     ]  # fmt: skip
     names = lambda folder: os.listdir(box.root / folder)  # noqa: E731
     for path in [*odd, "starred.png", "q1.png", "a1.png", "trail", "two/sub/one.exr"]:
         with _create(box.root, path):
             pass
     found = ignore.ignore_patterns([*odd, "seq/sky.####.exr", "folder/"], exists=names)
-    assert found.inexpressible == []
-    ignore.write_exclude(box.repo(), found.patterns)
-    frames = ["seq/sky.0001.exr", "seq/sky.####.exr", "seq/sky.01.exr", "folder/deep/x"]
+    ignore.write_exclude(box.repo(), found)
+    frames = ["seq/sky.0001.exr", "seq/sky.12345.exr", "seq/sky.####.exr", "seq/sky.01.exr", "seq/sky.01234.exr", "folder/deep/x"]
     sidecars = [f"{path}.regen.json" for path in odd]
     strangers = ["starred.png", "q1.png", "a1.png", "trail", "two/sub/one.exr"]
-    assert ignored(box, *odd, *frames, *sidecars, *strangers) == {*odd, "seq/sky.0001.exr", "folder/deep/x"}
+    assert ignored(box, *odd, *frames, *sidecars, *strangers) == {
+        *odd, "seq/sky.0001.exr", "seq/sky.12345.exr", "folder/deep/x",
+    }
 
 
 def _create(root, path):

@@ -256,6 +256,13 @@ def test_mv_takes_edits_along(film):
     assert state["other/take.####.exr"] == state["sets/one"] == "modified"
 
 
+def test_mv_never_writes_over_frames(film):
+    film.write("other/take.0002.exr", b"mine")
+    done = film.regen("mv", SEQUENCE, "other/take.####.exr", check=False)
+    assert done.returncode == 1 and "is there already" in done.stderr
+    assert film.path("other/take.0002.exr").read_bytes() == b"mine" and len(frames_of(film)) == 3
+
+
 def test_rm_rescues_edited_members(film):
     film.write(frame(2), b"edited frame")
     film.write("set/x.dat", b"edited member")

@@ -73,11 +73,11 @@ def test_nothing_inexact_is_called():
 
 def rewrite() -> None:
     document = json.loads(VECTORS.read_text())
-    for name, case in [(name, case) for name in ("texture", "tone") for case in document[name]]:
-        with tempfile.TemporaryDirectory() as folder:
-            case["content"] = content_of(name, case, folder)
     lines = [f'  "about": {json.dumps(document["about"])}']
     for name in ("texture", "tone"):
+        for case in document[name]:
+            with tempfile.TemporaryDirectory() as folder:
+                case["content"] = content_of(name, case, folder)
         lines.append(f'  "{name}": [\n' + ",\n".join(f"    {json.dumps(case)}" for case in document[name]) + "\n  ]")
     VECTORS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
