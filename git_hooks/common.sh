@@ -85,7 +85,7 @@ launch() {
   elif tool=$(find_tool); then
     "$tool" hook "$hook" "$@"
   else
-    echo "regen-vcs: not found on this machine: $without_us" >&2
+    echo "regen-vcs: not found on this machine: $without_us; install it, then run: regen-vcs init" >&2
   fi
 }
 

@@ -104,6 +104,11 @@ def fail_with(errors: dict[str, RegenError]) -> int:
     return worst_exit_code([error.exit_code for error in errors.values()])
 
 
+def _tail(path: str, width: int = 40) -> str:
+    """The end of a long path, which tells assets of one folder apart."""
+    return path if len(path) <= width else "…" + path[1 - width :]
+
+
 class MakingProgress:
     """Follows several generators at once: one bar in all and one for each that runs; nothing in a pipe."""
 
@@ -115,14 +120,17 @@ class MakingProgress:
     def __enter__(self) -> MakingProgress:
         if sys.stderr.isatty():
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
             self._progress = Progress(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                # Names are a repository's: no markup in them.
+                TextColumn("{task.description}", markup=False), BarColumn(complete_style="cyan"),
+                TextColumn("{task.fields[done]}", justify="right"), TimeRemainingColumn(),
                 console=Console(stderr=True), transient=True,
             )
             self._progress.start()
-            self._all = self._progress.add_task("in all", total=self._total)
+            self._all = self._progress.add_task("in all", total=self._total, done=f"0 of {self._total}")
+            self._finished = 0
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -134,8 +142,8 @@ class MakingProgress:
         if not self._progress:
             return
         if path not in self._bars:
-            self._bars[path] = self._progress.add_task(path[-40:], total=100)
-        self._progress.update(self._bars[path], completed=fraction * 100)
+            self._bars[path] = self._progress.add_task(_tail(printable(path)), total=1.0, done="")
+        self._progress.update(self._bars[path], completed=fraction, done=f"{fraction:.0%}")
 
     def finished(self, path: str) -> None:
         if not self._progress:
@@ -143,7 +151,8 @@ class MakingProgress:
         bar = self._bars.pop(path, None)
         if bar is not None:
             self._progress.remove_task(bar)
-        self._progress.advance(self._all)
+        self._finished += 1
+        self._progress.update(self._all, completed=self._finished, done=f"{self._finished} of {self._total}")
 
     def say(self, text: str) -> None:
         """Print a result line above the bars."""

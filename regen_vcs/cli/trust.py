@@ -107,7 +107,8 @@ def _word(text: str) -> str:
 
 def _candidate_line(each: Candidate) -> str:
     where = "  (as staged)" if each.staged else ""
-    return f"{each.change:<8} {each.item.kind:<10} {each.item.path}{where}  blake3:{each.item.hash[:12]}…"
+    kind = "file" if each.item.kind == each.item.path else each.item.kind
+    return f"{each.change:<8} {kind:<6} {each.item.path}{where}  blake3:{each.item.hash[:12]}…"
 
 
 def _print_long(text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from regen_vcs import media
-from regen_vcs.engine.observe import frame_number
+from regen_vcs.engine.observe import frame_number, size_of_files
 from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
 from regen_vcs.engine.sync import Snapshot, WorktreeLock, look, remember, store_files
 from regen_vcs.engine.takes import measure, output_of_record
@@ -74,7 +74,7 @@ def output_of_disk(ws: Workspace, snapshot: Snapshot, path: str, key: str | None
     return Output(
         hash=whole,
         key=key,
-        size=sum(found[1][0] for found in seen.files.values()),
+        size=size_of_files(seen.files),
         content=media.content_hash(first) if is_plain and key else None,
         look=media.look(first),
         media=media.probe(first),

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from regen_vcs import media
 from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.memory import EMPTY_ROW
-from regen_vcs.engine.observe import frame_number, hash_of_files, list_files, manifest_of
+from regen_vcs.engine.observe import frame_number, hash_of_files, list_files, manifest_of, size_of_files
 from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
 from regen_vcs.engine.sync import Snapshot, WorktreeLock, look, remember
 from regen_vcs.engine.workspace import Workspace
@@ -184,14 +184,14 @@ def _ingest(ws: Workspace, path: str) -> Output:
     files = {}
     for each in paths:
         file_hash, size = ws.stores.ingest_file(f"{ws.root}/{each}")
-        files[each] = [file_hash, [size, 0, 0, 0]]
+        files[each] = [file_hash, f"{size} 0 0 0"]
     whole = hash_of_files(path, files)
     is_plain = len(files) == 1 and path in files
     if not is_plain:
         ws.stores.ingest_bytes(manifest_of(path, files))
     sequence = parse_sequence(path)
     return Output(
-        hash=whole, key=None, size=sum(found[1][0] for found in files.values()),
+        hash=whole, key=None, size=size_of_files(files),
         media=media.probe(f"{ws.root}/{paths[0]}"), files=None if is_plain or sequence else len(files),
         frames=frames_text(frame_number(sequence, each) for each in files) if sequence else None,
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+
 from regen_vcs.engine.project_file import ProjectFile
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError
@@ -51,15 +54,33 @@ class Definitions:
 
     def _list_paths(self, globs: list[str]) -> list[str]:
         paths = index.list_matching(self._ws.repo, globs, untracked=self._from_disk)
-        return [path for path in paths if any(glob_matches(glob, path) for glob in globs)]
+        found = [path for path in paths if any(glob_matches(glob, path) for glob in globs)]
+        if self._from_disk:
+            found = [path for path in found if os.path.lexists(f"{self._ws.root}/{path}")]
+        self._load_code([path for path in found if path not in self._code_bytes])
+        return found
 
     def _read_code(self, path: str) -> bytes:
         if path not in self._code_bytes:
-            if self._from_disk:
-                oids = index.clean_oids(self._ws.repo, [path], write=True)
-            else:
-                oids = {p: entry.oid for p, entry in index.list_paths(self._ws.repo, [path]).items()}
-            if path not in oids:
-                raise InvalidError(f"{path}: named as code in regen.toml, but git does not track it")
-            self._code_bytes[path] = index.read_blobs(self._ws.repo, [oids[path]])[oids[path]]
+            self._load_code([path])
+        if path not in self._code_bytes:
+            raise InvalidError(f"{path}: named as code in regen.toml, but is no regular file, or git does not track it")
         return self._code_bytes[path]
+
+    def _load_code(self, paths: list[str]) -> None:
+        """The bytes of these, as far as they are regular files: a symlink could name anything on this machine."""
+        repo = self._ws.repo
+        if self._from_disk:
+            oids = index.clean_oids(repo, [path for path in paths if self._is_regular(path)], write=True)
+        else:
+            entries = index.list_paths(repo, paths)
+            oids = {path: entry.oid for path, entry in entries.items() if entry.mode.startswith("100")}
+        blobs = index.read_blobs(repo, set(oids.values()))
+        self._code_bytes.update((path, blobs[oid]) for path, oid in oids.items() if oid in blobs)
+
+    def _is_regular(self, path: str) -> bool:
+        try:
+            st = self._ws.tree.stat(path)
+        except InvalidError:
+            return False  # behind a symlink
+        return st is not None and stat.S_ISREG(st.st_mode)

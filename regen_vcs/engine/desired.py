@@ -7,7 +7,7 @@ import os
 import stat
 from collections import namedtuple
 
-from regen_vcs.engine.memory import EMPTY_ROW, Memo, State, is_racy, sig_of
+from regen_vcs.engine.memory import EMPTY_ROW, Memo, State, is_still, sig_of
 from regen_vcs.errors import InvalidError
 from regen_vcs.git.index import blob_oid, list_index
 from regen_vcs.git.repo import Repo
@@ -99,10 +99,10 @@ def read_one(repo: Repo, path: str, state: State, memo: Memo, *, tracked: bool, 
         st = os.lstat(sidecar_abs)
     except (FileNotFoundError, NotADirectoryError):
         return Desired(path, _VANISHED, None, "", tracked, skip, False)
-    sig = sig_of(st)
     row = state.rows.get(path, EMPTY_ROW)
-    if row.side_sig == sig and row.facts and not row.facts.problem and not is_racy(sig, state.saved_at_ns):
-        return Desired(path, row.facts, sig, row.memo_name, tracked, skip, False)
+    if row.side_sig and is_still(st, row.side_sig, state.saved_at_ns) and row.facts and not row.facts.problem:
+        return Desired(path, row.facts, row.side_sig, row.memo_name, tracked, skip, False)
+    sig = sig_of(st)
     try:
         check_asset_path(path)
         data = read_sidecar_bytes(repo.root, path)

@@ -7,6 +7,7 @@ import re
 import shlex
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 
 from regen_vcs.engine.finding import NOTE, OK, PROBLEM, Finding, count, some
 from regen_vcs.engine.setup import launcher
@@ -163,12 +164,13 @@ def _examine_filter(process: str, required: config.ConfigValue | None) -> Iterat
 
 
 def _gone_program(command: str) -> str | None:
-    """The program of a configured command, if it is named by its full path and not there."""
+    """What a configured command starts or asks for (`[ -x … ]`) by its full path, and is not there."""
     try:
         words = shlex.split(command)
     except ValueError:
         return command
-    return words[0] if words and os.path.isabs(words[0]) and not os.path.exists(words[0]) else None
+    named = words[:1] + [word for before, word in pairwise(words) if before in ("-x", "-e", "exec")]
+    return next((word for word in named if os.path.isabs(word) and not os.path.exists(word)), None)
 
 
 def _examine_trigger(repo: Repo, process: str) -> Iterator[Finding]:

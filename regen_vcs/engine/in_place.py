@@ -13,6 +13,8 @@ import stat
 from collections import namedtuple
 from collections.abc import Callable
 
+from blake3 import blake3
+
 from regen_vcs.engine.in_place_filter import (
     BYTES,
     DAMAGED,
@@ -25,7 +27,7 @@ from regen_vcs.engine.in_place_filter import (
     same_content,
     take_of,
 )
-from regen_vcs.engine.memory import is_racy, sig_of
+from regen_vcs.engine.memory import is_still, sig_of
 from regen_vcs.engine.sync import Outcome, Trigger
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError
@@ -36,7 +38,7 @@ from regen_vcs.model.canonical import MAX_BYTES
 from regen_vcs.model.facts import Facts
 from regen_vcs.model.paths import sidecar_of
 from regen_vcs.model.plan import MATERIALISE, QUEUE, REFUSE, REGENERATE, Step
-from regen_vcs.platform.files import sig, write_atomic
+from regen_vcs.platform.files import write_atomic
 from regen_vcs.stores.digest import hash_fd
 from regen_vcs.stores.links import choose_link
 
@@ -64,6 +66,7 @@ class Asset(_AssetFields):
 
 
 _RAW = Facts(None, None, None, 0, None, None, False, {}, None, None, None)
+_EMPTY = _RAW._replace(out_hash=blake3(b"").hexdigest())  # git has an empty file as it is
 
 
 def is_used(ws: Workspace) -> bool:
@@ -92,9 +95,9 @@ def look_in_place(ws: Workspace) -> list[Asset]:
     assets = []
     for path, entry in entries.items():
         document = documents.get(entry.oid)
-        if document is not None and not looks_like_document(document):
+        if document and not looks_like_document(document):
             document = None
-        facts = ws.memo.facts(document, entry.oid, path)[1] if document is not None else _RAW
+        facts = ws.memo.facts(document, entry.oid, path)[1] if document else _EMPTY if document == b"" else _RAW
         disk = seen.look(path)
         if disk.kind == BYTES and disk.hash != facts.out_hash:
             _keep(ws, path, disk)
@@ -124,7 +127,7 @@ class _Seen:
             with open(self._path, "rb") as file:
                 self._saved_at_ns = os.fstat(file.fileno()).st_mtime_ns
                 document = json.load(file)
-            self._old = {path: [k, h, list(s)] for path, (k, h, s) in document["files"].items()}
+            self._old = {path: [kind, name, signature] for path, (kind, name, signature) in document["files"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             self._old = {}
 
@@ -137,9 +140,8 @@ class _Seen:
             return _OnDisk(_ABSENT, None, None)
         if not stat.S_ISREG(st.st_mode):
             return _OnDisk(_FOREIGN, None, None)
-        now = sig_of(st)
         known = self._old.get(path)
-        if known and known[2] == now and not is_racy(now, self._saved_at_ns):
+        if known and is_still(st, known[2], self._saved_at_ns):
             self._new[path] = known
             return _OnDisk(*known)
         return self._hash(path)
@@ -172,8 +174,8 @@ def read_on_disk(ws: Workspace, path: str) -> _OnDisk:
             data = os.read(fd, MAX_BYTES + 1)
             kind = classify(data, path)[0]
             if kind != BYTES:
-                return _OnDisk(kind, blob_oid(data, ws.repo.oid_format), list(sig(st)))
-        return _OnDisk(BYTES, hash_fd(fd)[0], list(sig(st)))
+                return _OnDisk(kind, blob_oid(data, ws.repo.oid_format), sig_of(st))
+        return _OnDisk(BYTES, hash_fd(fd)[0], sig_of(st))
     finally:
         os.close(fd)
 
@@ -241,11 +243,13 @@ def follow(
     """
     if not is_used(ws):
         return []
-    waiting = [each for each in look_in_place(ws) if _waits_for_bytes(each)]
-    if not waiting:
+    assets = look_in_place(ws)
+    waiting = [each for each in assets if _waits_for_bytes(each)]
+    if not waiting and not trigger.by_hand:
         return []
     if not has_filter(ws):
-        outcome.plan.notices.append("in-place assets stay documents without their filter; run: regen-vcs init")
+        if waiting:
+            outcome.plan.notices.append("in-place assets stay documents without their filter; run: regen-vcs init")
         return []
     here = [each for each in waiting if ws.stores.has(each.facts.out_hash)]
     steps = [_step(MATERIALISE, each) for each in here]
@@ -255,10 +259,28 @@ def follow(
             _swap_noting(ws, asset, step, outcome)
     nowhere = [each for each in waiting if each not in here]
     made = _make(ws, nowhere, outcome, trigger.by_hand, dry_run, making) if nowhere else []
-    if trigger.by_hand and not dry_run:
-        # So that nothing looks edited by its time stamps alone. Its exit status only says whether something is.
-        ws.repo.git.write_result("update-index", "-q", "--refresh")
+    if not dry_run:
+        swapped = {step.path for step in steps if step.path not in outcome.failed}
+        swapped |= {each.path for each in made if each.verdict in ("restored", "equal")}
+        settled = [each.path for each in assets if state_of(ws, each)[0] == "ok"] if trigger.by_hand else []
+        _tell_git(ws, swapped, settled)
     return made
+
+
+def _tell_git(ws: Workspace, swapped: set[str], settled: list[str]) -> None:
+    """Have git take the new stat of files that are what it has.
+
+    To git another size is an edit, whatever clean would say: it does not even ask. settled: assets that are as they
+    should be, which an index written from an older copy may have forgotten.
+    """
+    paths = set(swapped)
+    if settled:
+        names = ws.repo.git.lines0("diff-files", "--name-only", "-z", "--", IN_PLACE)
+        paths |= {name.decode("utf-8", "surrogateescape") for name in names} & set(settled)
+    if paths:
+        request = "".join(f"{path}\0" for path in sorted(paths)).encode("utf-8", "surrogateescape")
+        # Where the index is locked, the next sync by hand does it.
+        ws.repo.git.write_result("update-index", "-q", "-z", "--stdin", input=request)
 
 
 def _waits_for_bytes(asset: Asset) -> bool:

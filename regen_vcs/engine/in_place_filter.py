@@ -81,8 +81,8 @@ class Converter:
 
         RegenError where they cannot be stored: then git must not get a document that names them.
         """
-        if not is_possible(path):
-            return None
+        if not content or not is_possible(path):
+            return None  # an empty file is its own document: to git a file of no bytes can stand for no other blob
         kind, _ = classify(content, path)
         if kind != BYTES:
             if kind == DAMAGED:

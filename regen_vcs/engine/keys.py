@@ -77,7 +77,7 @@ class Inputs:
             self._oids[path] = oid
             self._state.plain[path] = [sigs[path], oid]
 
-    def _plain_sig(self, path: str) -> list[int] | None:
+    def _plain_sig(self, path: str) -> str | None:
         """Stat of a plain input; None where it is not a regular file or lies behind a symlink."""
         current = self._repo.root
         for part in path.split("/")[:-1]:

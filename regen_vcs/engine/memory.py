@@ -13,21 +13,38 @@ import time
 from collections import namedtuple
 
 from regen_vcs.model.facts import Facts, facts_of
-from regen_vcs.platform.files import write_all, write_atomic
+from regen_vcs.platform.files import StatSig, write_all, write_atomic
 
 # A file changed this recently could change again without its time stamp moving (kernel ticks are 1-10 ms).
 RACY_NS = 20_000_000
 _MEMO_LIMIT = 64 << 20
 
 
-def sig_of(st: os.stat_result) -> list[int]:
-    """[size, mtime_ns, ctime_ns, inode]: a list, as it stands in the state file."""
-    return [st.st_size, st.st_mtime_ns, st.st_ctime_ns, st.st_ino]
+def sig_of(st: os.stat_result) -> str:
+    """`size mtime_ns ctime_ns inode`: as it stands in the state file, where numbers would take longer to read."""
+    return f"{st.st_size} {st.st_mtime_ns} {st.st_ctime_ns} {st.st_ino}"
 
 
-def is_racy(sig: list[int], seen_at_ns: int) -> bool:
+def sig_text(sig: StatSig) -> str:
+    """The same of a StatSig."""
+    return "%d %d %d %d" % sig
+
+
+def parse_sig(text: str) -> StatSig:
+    """The inverse of `sig_text`."""
+    return StatSig(*map(int, text.split(" ")))
+
+
+def is_racy(sig: str, seen_at_ns: int) -> bool:
     """Whether a file with this stat, recorded at `seen_at_ns`, may have changed since without showing it."""
-    return max(sig[1], sig[2]) + RACY_NS >= seen_at_ns
+    _, mtime_ns, ctime_ns, _ = sig.split(" ")
+    return max(int(mtime_ns), int(ctime_ns)) + RACY_NS >= seen_at_ns
+
+
+def is_still(st: os.stat_result, sig: str, seen_at_ns: int) -> bool:
+    """Whether a file is surely the one of `sig`: same stat, and not racy."""
+    limit = seen_at_ns - RACY_NS
+    return st.st_mtime_ns < limit and st.st_ctime_ns < limit and sig_of(st) == sig
 
 
 class Memo:
@@ -49,7 +66,7 @@ class Memo:
         if raw is None:
             return None
         try:
-            return json.loads(raw)
+            return json.loads(raw.decode())
         except ValueError:
             return None  # a line torn by a crash
 
@@ -119,7 +136,7 @@ _ROW_FIELDS = (
     "memo_name",  # of those facts
     "facts",
     "disk_hash",  # bytes we put at, or last saw at, the asset's path; None: nothing
-    "files",  # {path: [hash, [size, mtime_ns, ctime_ns, inode]]} of those bytes
+    "files",  # {path: [hash, stat as `sig_of` has it]} of those bytes
     "accepted",  # output.hash as of the last sync that dealt with this asset
     "stand_in",  # "" | "proposed" | "drifted": disk_hash is a take nobody has accepted
     "untracked",  # the sidecar is not in the index, but one of our own commands wrote it
@@ -135,6 +152,35 @@ class Row(namedtuple("_Row", _ROW_FIELDS)):
 EMPTY_ROW = Row(None, None, None, None, {}, None, "", False)
 
 
+# In a packed row: the same hash as that of the bytes on disk.
+_SAME = 0
+
+
+def _pack(path: str, row: Row) -> list:
+    """A row as it stands in the state file: each hash once, the usual single file as its stat alone."""
+    on_disk, facts, files = row.disk_hash, row.facts, row.files
+    if facts is not None and on_disk is not None and facts.out_hash == on_disk:
+        facts = facts._replace(out_hash=_SAME)
+    if len(files) == 1 and path in files and files[path][0] == on_disk:
+        files = files[path][1]
+    accepted = _SAME if row.accepted == on_disk else row.accepted
+    return [row.side_sig, row.memo_name, on_disk, files, accepted, row.stand_in, row.untracked, facts]
+
+
+def _unpack(path: str, packed: list) -> Row:
+    side_sig, memo_name, on_disk, files, accepted, stand_in, untracked, facts = packed
+    if facts is not None:
+        if facts[_OUT_HASH_AT] == _SAME:
+            facts[_OUT_HASH_AT] = on_disk
+        facts = Facts(*facts)
+    if type(files) is str:
+        files = {path: [on_disk, files]}
+    return Row(side_sig, memo_name, facts, on_disk, files, on_disk if accepted == _SAME else accepted, stand_in, untracked)
+
+
+_OUT_HASH_AT = Facts._fields.index("out_hash")
+
+
 class State:
     """`<git-path regen>/state.json`: rows by asset path; read whole, written whole by rename.
 
@@ -142,7 +188,7 @@ class State:
     pass for edited ones, since the rows are written only when all is done.
     """
 
-    VERSION = 1
+    VERSION = 2
 
     def __init__(self, folder: str, *, load: bool = True):
         self.folder = folder
@@ -172,10 +218,7 @@ class State:
             document = json.loads(self._loaded_text)
             if document["version"] != self.VERSION:
                 return
-            rows = {}
-            for path, row in document["rows"].items():
-                facts = Facts(*row[2]) if row[2] else None
-                rows[path] = Row(row[0], row[1], facts, row[3], row[4], row[5], row[6], row[7])
+            rows = {path: _unpack(path, packed) for path, packed in document["rows"].items()}
             self.rows, self.failed, self.plain = rows, document["failed"], document["plain"]
             self.ignored = document["ignored"]
             self.exists = True
@@ -183,7 +226,8 @@ class State:
             self.rows, self.failed, self.plain = {}, {}, {}
 
     def save(self) -> None:
-        document = {"version": self.VERSION, "rows": self.rows, "failed": self.failed, "plain": self.plain,
+        rows = {path: _pack(path, row) for path, row in self.rows.items()}
+        document = {"version": self.VERSION, "rows": rows, "failed": self.failed, "plain": self.plain,
                     "ignored": self.ignored}
         text = json.dumps(document, separators=(",", ":"), ensure_ascii=True).encode()
         os.makedirs(self.folder, exist_ok=True)

@@ -7,7 +7,7 @@ import stat
 
 from blake3 import blake3
 
-from regen_vcs.engine.memory import Row, is_racy, sig_of
+from regen_vcs.engine.memory import Row, is_still, parse_sig, sig_of
 from regen_vcs.engine.planner import ABSENT, Observed
 from regen_vcs.errors import InvalidError
 from regen_vcs.model.manifest import BEGINNING, MAX_BYTES, Member, manifest_bytes, parse_manifest
@@ -109,7 +109,7 @@ def _unmoved(root: str, files: dict[str, list], seen_at_ns: int) -> bool:
             st = os.lstat(f"{root}/{path}")
         except OSError:
             return False
-        if sig_of(st) != sig or max(sig[1], sig[2]) + 20_000_000 >= seen_at_ns:
+        if not is_still(st, sig, seen_at_ns):
             return False
     return True
 
@@ -123,10 +123,10 @@ def _has_strangers(root: str, path: str, files: dict[str, list]) -> bool:
 
 def _hash_known(root: str, path: str, known: list | None, seen_at_ns: int) -> list | None:
     try:
-        before = sig_of(os.lstat(f"{root}/{path}"))
-        if known and known[1] == before and not is_racy(before, seen_at_ns):
+        before = os.lstat(f"{root}/{path}")
+        if known and is_still(before, known[1], seen_at_ns):
             return known
-        return [hash_file(f"{root}/{path}"), before]
+        return [hash_file(f"{root}/{path}"), sig_of(before)]
     except OSError:
         return None
 
@@ -151,7 +151,12 @@ def hash_of_files(path: str, files: dict[str, list]) -> str:
 
 
 def manifest_of(path: str, files: dict[str, list]) -> bytes:
-    return manifest_bytes(Member(member_name(path, each), found[0], found[1][0]) for each, found in files.items())
+    return manifest_bytes(Member(member_name(path, each), found[0], parse_sig(found[1]).size) for each, found in files.items())
+
+
+def size_of_files(files: dict[str, list]) -> int:
+    """Bytes of all of an asset's files together."""
+    return sum(parse_sig(found[1]).size for found in files.values())
 
 
 def read_manifest(stores: LocalStores, whole_hash: str) -> tuple[Member, ...]:

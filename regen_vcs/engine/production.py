@@ -258,6 +258,8 @@ class Producer:
                 "table": order.table or None,
                 "params": dict(order.recipe.params),
                 "inputs": inputs,
+                "models": {role: {"hash": m.hash, "name": m.name, "version": m.version}
+                           for role, m in order.recipe.models.items()},
                 "output": scratch.output_path(order.path),
                 "scratch": scratch.root,
                 "env": {name: self._ws.environ[name] for name in order.table.get("env", ()) if name in self._ws.environ},

@@ -11,6 +11,7 @@ from collections import namedtuple
 from regen_vcs.engine import in_place
 from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.memory import EMPTY_ROW, Row
+from regen_vcs.engine.observe import size_of_files
 from regen_vcs.engine.planner import Observed, is_edited
 from regen_vcs.engine.sync import Snapshot, WorktreeLock, has_all, look, remember, store_files
 from regen_vcs.engine.workspace import Workspace
@@ -129,7 +130,7 @@ def _state(snapshot: Snapshot, desired: Desired, row: Row, seen: Observed) -> tu
         return "invalid", error.what, None
     failure = snapshot.ws.state.failed.get(desired.path)
     if failure and failure["key"] == key:
-        return "failed", failure["reason"], key
+        return "failed", failure["reason"].removeprefix(f"{desired.path}: "), key
     return (*_byte_state(desired, row, seen, stale), key)
 
 
@@ -170,13 +171,13 @@ def _staleness(snapshot: Snapshot, desired: Desired, key: str | None) -> str | N
         edited = snapshot.inputs.edited(list(snapshot.inputs.targets(desired).values()))
         if edited:
             return f"input edited: {', '.join(edited)}"
-    if facts.definition is not None and not snapshot.definitions.is_current(facts.generator, facts.definition):
+    if facts.definition is not None and not snapshot.definitions_on_disk.is_current(facts.generator, facts.definition):
         return f"the definition of {facts.generator} has changed"
     return None
 
 
 def _size(seen: Observed) -> int:
-    return sum(found[1][0] for found in seen.files.values())
+    return size_of_files(seen.files)
 
 
 def in_store(ws: Workspace, desired: Desired) -> bool:

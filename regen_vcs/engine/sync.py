@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterable
 from regen_vcs.engine.desired import Desired, DesiredTree, read_desired
 from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.keys import Inputs
-from regen_vcs.engine.memory import EMPTY_ROW, Row, State, sig_of
-from regen_vcs.engine.observe import manifest_of, member_path, observe, own_part, read_manifest
+from regen_vcs.engine.memory import EMPTY_ROW, Row, State, parse_sig, sig_of, sig_text
+from regen_vcs.engine.observe import manifest_of, member_path, observe, own_part, read_manifest, size_of_files
 from regen_vcs.engine.planner import ABSENT, Bring, Observed, Policy, is_edited, plan_sync
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
 from regen_vcs.git.index import forget_listing, write_listing
 from regen_vcs.model.plan import FETCH, MATERIALISE, QUEUE, REFUSE, REGENERATE, REMOVE, RESCUE, Plan, Step
-from regen_vcs.platform.files import FileLock, StatSig, sweep_atomic_temps, write_error
+from regen_vcs.platform.files import FileLock, sweep_atomic_temps, write_error
 from regen_vcs.stores import links
 
 TYPE_CHECKING = False  # as typing has it: importing that costs a hook 10 ms
@@ -57,6 +57,7 @@ class Snapshot:
         self.inputs = Inputs(ws.repo, ws.state, ws.memo, tree.assets, ws.settings.roots())
 
         self._definitions = None
+        self._definitions_on_disk = None
 
     def seen(self, path: str) -> Observed:
         return self.observed.get(path, ABSENT)
@@ -78,6 +79,15 @@ class Snapshot:
 
             self._definitions = Definitions(self.ws)
         return self._definitions
+
+    @property
+    def definitions_on_disk(self) -> Definitions:
+        """The same, with the code as it lies in the worktree: what tells whether a recipe is stale."""
+        if self._definitions_on_disk is None:
+            from regen_vcs.engine.definitions import Definitions
+
+            self._definitions_on_disk = Definitions(self.ws, from_disk=True)
+        return self._definitions_on_disk
 
 
 def look(ws: Workspace, *, paths: set[str] | None = None, also: set[str] = frozenset()) -> Snapshot:
@@ -422,21 +432,21 @@ class Executor:
         members = read_manifest(self._ws.stores, whole_hash)
         return {member_path(path, member.name): member.hash for member in members}
 
-    def _place(self, path: str, file_hash: str) -> list[int]:
+    def _place(self, path: str, file_hash: str) -> str:
         from_spare = self._ws.spare.take(file_hash, self._ws.tree, path)
         if from_spare is not None:
-            return list(from_spare)
+            return sig_text(from_spare)
         source = self._ws.stores.find(file_hash)
         if source is None:
             raise RegenError(f"{path}: its bytes left the store while they were being brought")
-        return list(links.place(source, self._ws.tree, path, link=self._link))
+        return sig_text(links.place(source, self._ws.tree, path, link=self._link))
 
     def _displace(self, path: str, found: list) -> None:
         """Take a file out of the way: into the spare pool, else away. Its bytes are in a store *now*, or go there."""
         file_hash, sig = found
         if not self._ws.stores.has(file_hash):
             self._ws.stores.ingest_file(f"{self._ws.root}/{path}", expect=file_hash)
-        if self._ws.spare.put(self._ws.tree, path, file_hash, StatSig(*sig)):
+        if self._ws.spare.put(self._ws.tree, path, file_hash, parse_sig(sig)):
             return
         st = self._ws.tree.stat(path)
         if st is None:
@@ -512,7 +522,7 @@ def _row_for(desired: Desired, old: Row, seen: Observed, undecided: bool, rememb
     settled = seen.hash == wanted and wanted is not None
     if settled:
         accepted = wanted
-    elif False:
+    elif not remembers and old.accepted is None and seen.kind == "present" and not seen.stored:
         accepted = wanted  # somebody's own bytes, found when there was no memory: they stay, as modified
     elif undecided or desired.facts.problem or desired.side_sig is None:
         accepted = old.accepted  # so that the next sync still knows what the bytes on disk were
@@ -552,7 +562,7 @@ def rescue(ws: Workspace, path: str, seen: Observed, why: str) -> None:
     store_files(ws, path, seen)
     known = ((each["path"], each["hash"]) for each in ws.rescued.entries(ws.uuid))
     if (path, seen.hash) not in known:
-        ws.rescued.add(ws.uuid, ws.root, path, seen.hash, sum(found[1][0] for found in seen.files.values()), why)
+        ws.rescued.add(ws.uuid, ws.root, path, seen.hash, size_of_files(seen.files), why)
 
 
 def store_files(ws: Workspace, path: str, seen: Observed) -> str:

@@ -24,9 +24,9 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import BaseModel
 
 from regen_vcs.errors import Interrupted, RegenError
-from regen_vcs.model.schema import Params, Seed
+from regen_vcs.model.schema import OpenParams, Params, Seed
 
-__all__ = ["Generator", "Job", "JobFailed", "Params", "ProgramFailed", "Seed"]
+__all__ = ["Generator", "Job", "JobFailed", "OpenParams", "Params", "ProgramFailed", "Seed"]
 
 # Progress more often than people can see it would only cost.
 _PROGRESS_INTERVAL = 0.05

@@ -6,7 +6,6 @@ the fastest reader there is short of our own parser of the plain form.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import namedtuple
 from collections.abc import Iterable, Iterator
@@ -173,6 +172,8 @@ def _quote(path: str) -> str:
 
 def blob_oid(data: bytes, oid_format: str) -> str:
     """The id git gives these bytes as a blob."""
+    import hashlib  # here, since most hooks need no more than git says
+
     digest = hashlib.new(oid_format, b"blob %d\0" % len(data), usedforsecurity=False)
     digest.update(data)
     return digest.hexdigest()

@@ -321,23 +321,37 @@ def _uninstall_config_hooks(repo: Repo, removed: list[str]) -> None:
 # --- drivers --------------------------------------------------------------------------------------
 
 
+# What git gets where the launcher is gone. A filter that does not even start would end `git switch` with a fatal
+# error, though it is not required: so somebody answers the handshake, and offers nothing. A merge and a diff are
+# those of any text.
+_WITHOUT_FILTER = r"printf '0016git-filter-server\n000eversion=2\n00000000'; exec cat >/dev/null"
+_WITHOUT_MERGE = "git merge-file --marker-size=%L -L ours -L base -L theirs %A %O %B; exit"
+_WITHOUT_TEXTCONV = 'exec cat "$1"'
+
+
+def _driver_text(launcher: Sequence[str], without: str) -> str:
+    """The start of a driver's command for the shell git runs it with; arguments that git appends go to the launcher."""
+    program, needs = _sh_quote(launcher[0]), _sh_quote(_needed_by(launcher))
+    return f"[ -x {program} ] && [ -e {needs} ] || {{ {without}; }}; exec {_launcher_text(launcher)}"
+
+
 def driver_values(launcher: Sequence[str], *, hooks_in_place: bool, in_place: bool) -> dict[str, list[str]]:
     """{configuration name: its values, none to unset it}.
 
     hooks_in_place: our hooks do the work, so the filter is none; git takes an empty `process` as that.
     in_place: also the second layout's filter, without which its files cannot be told from documents.
     """
-    ours = _launcher_text(launcher)
+    process = _driver_text(launcher, _WITHOUT_FILTER)
     values = {
-        "filter.regen.process": ["" if hooks_in_place else f"{ours} filter-process"],
+        "filter.regen.process": ["" if hooks_in_place else f"{process} filter-process"],
         "filter.regen.required": [],
         "merge.regen.name": ["regen-vcs: three-way merge of recipes"],
-        "merge.regen.driver": [f"{ours} merge-driver %O %A %B %L %P"],
-        "diff.regen.textconv": [f"{ours} textconv"],
+        "merge.regen.driver": [f"{_driver_text(launcher, _WITHOUT_MERGE)} merge-driver %O %A %B %L %P"],
+        "diff.regen.textconv": [f"{_driver_text(launcher, _WITHOUT_TEXTCONV)} textconv"],
         "diff.regen.cachetextconv": ["true"],
     }
     if in_place:
-        values["filter.regen-inplace.process"] = [f"{ours} filter-process --in-place"]
+        values["filter.regen-inplace.process"] = [f"{process} filter-process --in-place"]
         values["filter.regen-inplace.required"] = ["true"]
     return values
 

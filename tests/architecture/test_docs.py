@@ -31,6 +31,7 @@ _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)[^)]*\)")
 _HEADING = re.compile(r"^#+\s+(.*?)\s*$", re.MULTILINE)
 # In code only: in prose "regen-vcs is…" is a sentence.
 _CALL = re.compile(r'(?<!")(?:regen-vcs|git regen) ([a-z][a-z-]*)')
+_COMMENT = re.compile(r"(?:^|\s)#.*$", re.MULTILINE)
 _SHELL_FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 # Homes and workspaces with a name in them; those of examples are listed, so that a new one is looked at once.
@@ -68,7 +69,7 @@ def test_links_resolve(page):
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_commands_named_are_commands(page):
     text = page.read_text(encoding="utf-8")
-    code = "\n".join([*(body for _, body in _SHELL_FENCE.findall(text)), *_CODE.findall(_FENCE.sub("", text))])
+    code = "\n".join([*(_COMMENT.sub("", body) for _, body in _SHELL_FENCE.findall(text)), *_CODE.findall(_FENCE.sub("", text))])
     known = {*COMMANDS, *_PLUMBING}
     unknown = {name for name in _CALL.findall(code) if name not in known | (PLANNED - known)}
     assert not unknown, unknown
@@ -78,7 +79,7 @@ def test_commands_named_are_commands(page):
 def test_nobody_is_told_to_say_a_command_that_is_not_there_yet(page):
     """A planned command may be spoken of, but not shown as something to type."""
     text = page.read_text(encoding="utf-8")
-    typed = "\n".join(body for language, body in _SHELL_FENCE.findall(text) if language in ("console", "sh", "bash", "shell"))
+    typed = "\n".join(_COMMENT.sub("", body) for language, body in _SHELL_FENCE.findall(text) if language in ("console", "sh", "bash", "shell"))
     early = {name for name in _CALL.findall(typed) if name not in {*COMMANDS, *_PLUMBING}}
     assert not early, early
 

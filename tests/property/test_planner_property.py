@@ -180,6 +180,15 @@ def test_what_cannot_be_had_leaves_no_lie(situation):
             assert is_edited(rows.get(step.path, EMPTY_ROW), seen) or index_of(steps, step.path, REMOVE) is not None
 
 
+def test_what_is_blocked_leaves_no_lie_either():
+    assets = {path: desired_of(path, "h2") for path in ("a.png", "b.png")}
+    rows = {"b.png": EMPTY_ROW._replace(disk_hash="h1", accepted="h1")}
+    observed = {"b.png": present("b.png", "h1", True)}
+    bring = {"a.png": Bring(None, "nowhere", None, []), "b.png": Bring("regenerate", None, 1.0, ["a.png"])}
+    plan = plan_sync(assets, rows, observed, bring, Policy(True, True, None, True, lambda path: True), remembers=True)
+    assert [(step.action, step.path) for step in plan.steps] == [(REMOVE, "b.png"), (REFUSE, "a.png"), (REFUSE, "b.png")]
+
+
 @given(st.integers(2, 6), st.booleans())
 def test_cycles_end_as_refusals(length, closed):
     names = PATHS[:length]

@@ -43,7 +43,7 @@ def test_a_named_use_needs_its_table():
     with pytest.raises(InvalidError) as caught:
         registry.load("command:upscale")
     assert caught.value.field == "generators.upscale"
-    with pytest.raises(InvalidError, match="command needs a name"):
+    with pytest.raises(InvalidError, match="name"):
         registry.load("command")
     with pytest.raises(InvalidError, match='uses "tone"'):
         registry.load("texture:x", {"uses": "tone"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from pathlib import Path
 
 import pytest
 from blake3 import blake3
@@ -58,11 +59,11 @@ def test_tidying_up_follows_no_link(tmp_path):
 def test_inputs_are_copies_that_were_checked(scratch, tmp_path):
     source = write(str(tmp_path / "base.png"), b"pixels")
     path = scratch.copy_input("image", "base.png", source, digest(b"pixels"))
-    assert open(path, "rb").read() == b"pixels"
+    assert Path(path).read_bytes() == b"pixels"
     with open(path, "wb") as file:
         file.write(b"scribbled")
-    assert open(source, "rb").read() == b"pixels"
-    assert open(scratch.add_input("graph", "g.json", b"{}", digest(b"{}")), "rb").read() == b"{}"
+    assert Path(source).read_bytes() == b"pixels"
+    assert Path(scratch.add_input("graph", "g.json", b"{}", digest(b"{}"))).read_bytes() == b"{}"
     for fails in (
         lambda: scratch.copy_input("other", "base.png", source, digest(b"else")),
         lambda: scratch.add_input("third", "g.json", b"{}", digest(b"else")),
