@@ -73,13 +73,11 @@ def dispatch(argv: list[str]) -> int:
 def report(error: RegenError, *, as_json: bool = False) -> int:
     """Say one error; its exit code."""
     if as_json:
-        import json
-
-        print(json.dumps(error.to_json(), ensure_ascii=False))
+        print(json_text(error.to_json()))
     else:
-        print(f"error: {printable(error.what)}", file=sys.stderr)
+        print(f"error: {one_line(error.what)}", file=sys.stderr)
         if error.hint:
-            print(f"  hint: {printable(error.hint)}", file=sys.stderr)
+            print(f"  hint: {one_line(error.hint)}", file=sys.stderr)
     return error.exit_code
 
 
@@ -88,3 +86,18 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def one_line(text: str) -> str:
+    """The same with its line breaks spelt out too: a name must not look like a second message."""
+    return printable(text).replace("\n", "\\n")
+
+
+def json_text(document: object) -> str:
+    """JSON that is UTF-8 whatever names are in it, and as harmless to a terminal as any other text of ours."""
+    import json
+
+    text = json.dumps(document, ensure_ascii=False, indent=1)
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)

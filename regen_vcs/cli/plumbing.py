@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from regen_vcs.cli.main import printable
+from regen_vcs.cli.main import one_line
 from regen_vcs.errors import RegenError, UsageError
 
 
@@ -64,7 +64,7 @@ def _harmless(work) -> int:
     except KeyboardInterrupt:
         lines = ["interrupted; what is missing comes with: regen-vcs sync"]
     for line in lines or ():
-        print(f"regen-vcs: {printable(line)}", file=sys.stderr)
+        print(f"regen-vcs: {one_line(line)}", file=sys.stderr)
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from regen_vcs.cli.main import json_text, one_line
 from regen_vcs.engine.status import Survey, survey_all
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.model.quantities import human_size
@@ -34,11 +35,9 @@ def show(ws: Workspace, *, as_json: bool, exit_code: bool, wanted=None) -> int:
     if wanted is not None:
         wanted.require_some()
     if as_json:
-        import json
-
         from regen_vcs.engine.report import status_document
 
-        print(json.dumps(status_document(ws, Survey(statuses, found.snapshot)), ensure_ascii=False, indent=1))
+        print(json_text(status_document(ws, Survey(statuses, found.snapshot))))
     else:
         _print(statuses)
     wrong = any(each.state not in ("ok", "skipped") for each in statuses)
@@ -55,7 +54,7 @@ def _print(statuses: list) -> None:
         word = f"{each.state:<9}"
         if colour:
             word = f"\x1b[{_COLOURS[each.state]}m{word}\x1b[0m"
-        out.append(f"{word} {printable(each.path)}" + (f"  ({each.reason})" if each.reason else ""))
+        out.append(f"{word} {printable(each.path)}" + (f"  ({one_line(each.reason)})" if each.reason else ""))
     if len(shown) < len(lines):
         out.append(f"… and {len(lines) - len(shown)} more")
     out.append(summary_line(statuses))

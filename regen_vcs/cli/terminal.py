@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from regen_vcs.cli.main import printable
+from regen_vcs.cli.main import json_text, one_line, printable
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError, UsageError, worst_exit_code
 
@@ -34,7 +33,7 @@ def note(text: str) -> None:
 
 
 def print_json(document: Any) -> None:
-    print(json.dumps(document, ensure_ascii=False, indent=1))
+    print(json_text(document))
 
 
 def waiting() -> None:
@@ -98,9 +97,9 @@ def require_matches(arguments: tuple[str, ...], found: list) -> None:
 def fail_with(errors: dict[str, RegenError]) -> int:
     """Say each failure; the exit code of them all."""
     for error in errors.values():
-        note(f"error: {error.what}")
+        note(f"error: {one_line(error.what)}")
         if error.hint:
-            note(f"  hint: {error.hint}")
+            note(f"  hint: {one_line(error.hint)}")
     return worst_exit_code([error.exit_code for error in errors.values()])
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from regen_vcs import media
+from regen_vcs.engine import in_place
 from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.memory import EMPTY_ROW
 from regen_vcs.engine.observe import frame_number, hash_of_files, list_files, manifest_of, size_of_files
@@ -15,8 +16,8 @@ from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
 from regen_vcs.engine.sync import Snapshot, WorktreeLock, look, remember
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError
-from regen_vcs.git import index
-from regen_vcs.model.paths import SIDECAR_SUFFIX, check_asset_path, frames_text, parse_sequence
+from regen_vcs.git import index, version
+from regen_vcs.model.paths import SIDECAR_SUFFIX, check_asset_path, fold, frames_text, parse_sequence
 from regen_vcs.model.recipe import Output, Recipe
 
 # action: "added", "updated" (a source asset's new bytes), "unchanged"
@@ -70,6 +71,12 @@ def _candidates(ws: Workspace, snapshot: Snapshot, paths: list[str], as_one: boo
             named.append(path)
         else:
             raise RegenError(f"{path}: there is no such file", "check its spelling; paths are relative to the folder you are in")
+    if in_place.is_used(ws):
+        elsewhere = version.in_place(ws.repo, [*named, *found])
+        for path in named:
+            if path in elsewhere:
+                raise InvalidError(f"{path}: is kept in place, without a sidecar", f"git add {path}")
+        found = [path for path in found if path not in elsewhere]
     tracked = index.tracked(ws.repo, {*named, *found})
     for path in named:
         if path in tracked:
@@ -135,12 +142,12 @@ def _capture_all(ws: Workspace, snapshot: Snapshot, captures: list[_Capture], pr
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     results: list[Added] = []
     outputs: list[tuple[_Capture, Output]] = []
-    taken = set(snapshot.assets)
+    taken = {fold(path): path for path in snapshot.assets}
     with ws.stores.batch():
         for number, capture in enumerate(captures):
             try:
                 if capture.action == "added":
-                    _check_path(taken, capture.path)
+                    _check_path(ws, taken, capture.path)
                 outputs.append((capture, _ingest(ws, capture.path)))
             except (RegenError, OSError) as error:
                 failure = error if isinstance(error, RegenError) else RegenError(f"{capture.path}: {error.strerror}")
@@ -166,14 +173,22 @@ def _announce(ws: Workspace, snapshot: Snapshot, paths: list[str]) -> None:
     ws.state.save()
 
 
-def _check_path(taken: set[str], path: str) -> None:
+def _check_path(ws: Workspace, taken: dict[str, str], path: str) -> None:
+    """taken: {folded path: path} of all assets; the new one is noted in it."""
     check_asset_path(path)
-    parent = path.rpartition("/")[0]
+    folded = fold(path)
+    if folded in taken:
+        raise InvalidError(f"{path}: differs from the asset {taken[folded]} only in case or in the form of its accents")
+    parent = folded.rpartition("/")[0]
     while parent:
         if parent in taken:
-            raise InvalidError(f"{path}: lies inside the asset {parent}")
+            raise InvalidError(f"{path}: lies inside the asset {taken[parent]}")
         parent = parent.rpartition("/")[0]
-    taken.add(path)
+    if os.path.isdir(f"{ws.root}/{path}"):
+        inner = next((other for each, other in taken.items() if each.startswith(folded + "/")), None)
+        if inner:
+            raise InvalidError(f"{path}: the asset {inner} lies inside it", f"regen-vcs rm {inner}, or add the files one by one")
+    taken[folded] = path
 
 
 def _ingest(ws: Workspace, path: str) -> Output:

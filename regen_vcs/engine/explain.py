@@ -102,13 +102,14 @@ def _candidates(snapshot: Snapshot, desired: Desired, recipe: Recipe, kept: Reci
     now = {name: snapshot.inputs.hash_of(target) for name, target in targets.items()}
     if kept:
         yield Origin(kept, now, None)
-    for hashes in _recorded_inputs(snapshot.ws, desired.facts.out_key):
-        yield Origin(kept or recipe, hashes, None)
     past = Past(snapshot.ws, _tracked_paths(snapshot, desired, targets))
     for commit in past.commits:
         for old in (past.recipe(commit, desired.path), kept):
             if old is not None and old.generator is not None:
                 yield Origin(old, _hashes_at(snapshot, past, commit, desired, old), commit)
+    # Last, as a record names no commit: the bytes may never have been committed.
+    for hashes in _recorded_inputs(snapshot.ws, desired.facts.out_key):
+        yield Origin(kept or recipe, hashes, None)
 
 
 def _kept_recipe(ws: Workspace, key: str) -> Recipe | None:

@@ -59,6 +59,8 @@ def _as_named(snapshot: Snapshot, path: str) -> list[str]:
 
 
 def _is_here(snapshot: Snapshot, path: str, row: Row) -> bool:
+    if row.disk_hash is None:
+        return False  # never ours: announced by an `add` that died before it wrote the sidecar
     return snapshot.seen(path).kind == "present" if path in snapshot.observed else bool(row.files)
 
 

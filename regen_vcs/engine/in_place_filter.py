@@ -160,7 +160,8 @@ class Converter:
             price = human_duration(sum(known)) + more if known else "time unknown"
             parts.append(f"{len(made)} to regenerate ({price})")
         if len(made) < len(missing):
-            parts.append(f"{len(missing) - len(made)} source assets whose bytes are in no store here")
+            sources = len(missing) - len(made)
+            parts.append(f"{sources} not to be had (source {'asset' if sources == 1 else 'assets'}, and in no store here)")
         noun = "in-place asset" if len(missing) == 1 else "in-place assets"
         return f"{len(missing)} {noun} missing: {', '.join(parts)}; run: regen-vcs sync"
 

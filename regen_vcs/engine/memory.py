@@ -27,7 +27,7 @@ def sig_of(st: os.stat_result) -> str:
 
 def sig_text(sig: StatSig) -> str:
     """The same of a StatSig."""
-    return "%d %d %d %d" % sig
+    return " ".join(map(str, sig))
 
 
 def parse_sig(text: str) -> StatSig:
@@ -160,7 +160,8 @@ def _pack(path: str, row: Row) -> list:
     """A row as it stands in the state file: each hash once, the usual single file as its stat alone."""
     on_disk, facts, files = row.disk_hash, row.facts, row.files
     if facts is not None and on_disk is not None and facts.out_hash == on_disk:
-        facts = facts._replace(out_hash=_SAME)
+        facts = [*facts]
+        facts[_OUT_HASH_AT] = _SAME
     if len(files) == 1 and path in files and files[path][0] == on_disk:
         files = files[path][1]
     accepted = _SAME if row.accepted == on_disk else row.accepted

@@ -54,7 +54,8 @@ def _refusal(snapshot, desired: Desired) -> str | None:
 def estimate_seconds(snapshot, desired: Desired) -> float | None:
     """From earlier takes of the same key; for exact built-ins from the size; else None: unknown."""
     facts = desired.facts
-    times = [take["seconds"] for take in snapshot.ws.results.takes(facts.out_key or "") if _is_number(take.get("seconds"))]
+    takes = snapshot.ws.results.takes(facts.out_key) if facts.out_key else []
+    times = [take["seconds"] for take in takes if _is_number(take.get("seconds"))]
     if times:
         return sorted(times)[len(times) // 2]
     if ":" in facts.generator:

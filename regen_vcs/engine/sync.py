@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections import namedtuple
 from collections.abc import Callable, Iterable
 
@@ -21,7 +22,7 @@ from regen_vcs.engine.observe import manifest_of, member_path, observe, own_part
 from regen_vcs.engine.planner import ABSENT, Bring, Observed, Policy, is_edited, plan_sync
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
-from regen_vcs.git.index import forget_listing, write_listing
+from regen_vcs.git.index import forget_listing, note_seen, write_listing
 from regen_vcs.model.plan import FETCH, MATERIALISE, QUEUE, REFUSE, REGENERATE, REMOVE, RESCUE, Plan, Step
 from regen_vcs.platform.files import FileLock, sweep_atomic_temps, write_error
 from regen_vcs.stores import links
@@ -29,9 +30,12 @@ from regen_vcs.stores import links
 TYPE_CHECKING = False  # as typing has it: importing that costs a hook 10 ms
 if TYPE_CHECKING:
     from regen_vcs.engine.definitions import Definitions
+    from regen_vcs.stores.second_hand import SecondHand
 
 # Hooks and the filter leave the work to the holder after this; the user's verbs wait for ever (with progress).
 _HOOK_PATIENCE = 2.0
+# From so many files on, a second thread helps to make them.
+_MANY_FILES = 64
 # In the generation file: by whom that would have taken assets away too.
 _REMOVES = b"r"
 
@@ -131,8 +135,10 @@ def sync(
     if dry_run:
         return Outcome(_plan(look(ws, paths=paths), trigger, paths), [], {})
     lock = WorktreeLock(ws)
+    announced_ns = time.time_ns()
     lock.announce(trigger)
     if not lock.acquire(trigger.patient, waiting):
+        note_seen(ws.repo, announced_ns)
         return Outcome(Plan([], notices=["another regen-vcs is at work in this worktree and will do this too"]), [], {})
     try:
         while True:
@@ -327,6 +333,7 @@ class Executor:
         self._done: list[Step] = []
         self._failed: dict[str, RegenError] = {}
         self._link, self._link_warning = links.choose_link(self._ws.link)
+        self._second: SecondHand | None = None
 
     def execute(self, plan: Plan) -> Outcome:
         acts = {
@@ -338,6 +345,7 @@ class Executor:
         try:
             self._keep_edited()
             self._note_intents(plan)
+            self._call_second_hand(plan)
             for number, step in enumerate(plan.steps):
                 act = acts.get(step.action)
                 if act is None:
@@ -349,16 +357,47 @@ class Executor:
                 try:
                     act(step)
                     self._done.append(step)
-                except RegenError as error:
-                    self._failed[step.path] = error
-                except OSError as error:
-                    self._failed[step.path] = RegenError(f"{step.path}: {error.strerror or error}")
+                except (RegenError, OSError) as error:
+                    self._failed[step.path] = as_regen_error(step.path, error)
         finally:
+            self._join_hands()
             tidy_spare(self._ws)
             self._remember(plan)
         if self._link_warning and any(step.action == MATERIALISE for step in self._done):
             plan.notices.append(self._link_warning)
         return Outcome(plan, self._done, self._failed)
+
+    # -- two hands -------------------------------------------------------------------------------------------------
+
+    def _call_second_hand(self, plan: Plan) -> None:
+        if len(plan.of(MATERIALISE)) >= _MANY_FILES and (os.cpu_count() or 1) > 1:
+            # Threads and queues: milliseconds that a checkout of few files need not wait for.
+            from regen_vcs.stores.second_hand import SecondHand
+
+            self._second = SecondHand(self._ws.root, self._link)
+
+    def _hand_over(self, step: Step) -> bool:
+        """Have the second hand make the file, where it has time and a copy of the object is what is wanted."""
+        if self._second is None or not self._second.is_free() or self._ws.spare.holds(step.hash):
+            return False
+        source = self._ws.stores.find(step.hash)
+        if source is None:
+            return False
+        if self._make_way(step.path, {step.path: step.hash}):
+            return False  # it was there all along
+        self._second.give(step, source, step.path)
+        return True
+
+    def _join_hands(self) -> None:
+        """Wait for the second hand, and take over what it has done."""
+        second, self._second = self._second, None
+        for step, outcome in second.finish() if second else ():
+            if isinstance(outcome, Exception):
+                self._failed[step.path] = as_regen_error(step.path, outcome)
+                self._done.remove(step)
+            else:
+                files = {step.path: [step.hash, sig_text(outcome)]}
+                self._set_observed(step.path, Observed("present", step.hash, files, True))
 
     # -- looking after edited bytes ------------------------------------------------------------------------------
 
@@ -399,7 +438,8 @@ class Executor:
     def _materialise(self, step: Step) -> None:
         desired = self._snapshot.assets[step.path]
         self._check_sidecar(step.path)
-        self.bring_in(step.path, step.hash, desired.facts.is_tree)
+        if desired.facts.is_tree or not self._hand_over(step):
+            self.bring_in(step.path, step.hash, desired.facts.is_tree)
 
     def bring_in(
         self, path: str, whole_hash: str, is_tree: bool, *, accepted: str | None = None, stand_in: str = ""
@@ -411,6 +451,14 @@ class Executor:
         if path not in self._ws.state.intended:
             self._ws.state.intend({path: [whole_hash, accepted if stand_in else whole_hash, stand_in]})
         wanted = self._wanted_files(path, whole_hash, is_tree)
+        files = self._make_way(path, wanted)
+        for each, file_hash in wanted.items():
+            if each not in files:
+                files[each] = [file_hash, self._place(each, file_hash)]
+        self._set_observed(path, Observed("present", whole_hash, files, True))
+
+    def _make_way(self, path: str, wanted: dict[str, str]) -> dict[str, list]:
+        """Displace what was observed of an asset, but for the files that are wanted as they are: these are returned."""
         seen = self._snapshot.seen(path)
         files: dict[str, list] = {}
         for each, found in seen.files.items():
@@ -420,11 +468,10 @@ class Executor:
                 self._displace(each, found)
         # A folder that lost its last member may be where a file comes now, or nothing.
         self._drop_folders(each for each in seen.files if each != path and each not in wanted)
-        for each, file_hash in wanted.items():
+        for each in wanted:
             if each not in files:
                 self._require_free(each)
-                files[each] = [file_hash, self._place(each, file_hash)]
-        self._set_observed(path, Observed("present", whole_hash, files, True))
+        return files
 
     def _wanted_files(self, path: str, whole_hash: str, is_tree: bool) -> dict[str, str]:
         if not is_tree:
@@ -492,6 +539,11 @@ class Executor:
     def _remember(self, plan: Plan) -> None:
         undecided = {step.path for step in plan.of(REFUSE, QUEUE, REGENERATE)} | self._failed.keys()
         remember(self._snapshot, undecided)
+
+
+def as_regen_error(path: str, error: Exception) -> RegenError:
+    """What went wrong with an asset, as the outcome has it."""
+    return error if isinstance(error, RegenError) else RegenError(f"{path}: {getattr(error, 'strerror', None) or error}")
 
 
 def remember(snapshot: Snapshot, undecided: set[str] = frozenset()) -> None:

@@ -211,6 +211,14 @@ def forget_listing(repo: Repo) -> None:
     write_listing(repo, listing, settled=False)
 
 
+def note_seen(repo: Repo, at_ns: int) -> None:
+    """Tell this git command's further hooks that its index, written before `at_ns`, is looked after."""
+    path = f"{repo.state_dir}/listing-seen"
+    with open(path, "wb"):
+        pass
+    os.utime(path, ns=(at_ns, at_ns))
+
+
 def _forget_seen(repo: Repo) -> None:
     """The hooks' own note that they have just looked (see git_hooks/post-index-change)."""
     try:

@@ -7,6 +7,7 @@ Hot path: nothing here imports more than the interpreter has loaded anyway. What
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import stat
 import sys
@@ -54,15 +55,13 @@ def sig(st: os.stat_result) -> StatSig:
 
 # -- names of temporary files ------------------------------------------------------------------------------------
 
-_counter = 0
+_next_number = itertools.count(1).__next__  # indivisible: threads share it
 _SALT = os.urandom(4).hex()
 
 
 def temp_tag() -> str:
     """`<pid>-<random>`: unique on this machine, and says whose it is."""
-    global _counter
-    _counter += 1
-    return f"{os.getpid()}-{_SALT}{_counter:x}"
+    return f"{os.getpid()}-{_SALT}{_next_number():x}"
 
 
 def process_exists(pid: int) -> bool:

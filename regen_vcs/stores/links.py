@@ -215,6 +215,11 @@ class SparePool:
         self._unsaved.append(f"{name} {known}\n")
         return True
 
+    def holds(self, hash: str) -> bool:
+        """Whether a file of that name is in the pool; whether its bytes are right shows when it is taken."""
+        self._ensure_loaded()
+        return bool(self._by_hash.get(hash))
+
     def take(self, hash: str, tree: Tree, path: str) -> StatSig | None:
         """Move a file with these bytes from the pool to `path`, over what is there; its signature, or None."""
         self._ensure_loaded()

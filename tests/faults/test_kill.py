@@ -143,7 +143,7 @@ def test_generate_and_regenerate(home, rng):
         for name in names:
             assert not project.path(name).exists() or project.path(name).read_bytes() == accepted[name]
         assert project.git("status", "--porcelain", "-uall").stdout in ("", "?? new.png.regen.json\n")
-        assert wreck.wait_until(lambda: wreck.processes_of(home) == [], 2), wreck.processes_of(home)
+        assert wreck.wait_until(lambda: wreck.processes_of(home) == [], 10), wreck.processes_of(home)
         if number % 3 == 2:
             outcome, made = film.sync()
             assert outcome.failed == {} and all(each.verdict == "restored" for each in made)

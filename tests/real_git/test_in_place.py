@@ -472,6 +472,16 @@ def test_sidecars_beside_live_on(film):
     assert film.status()["voice.wav"] == "ok" and film.status()["sky.png"] == "ok"
 
 
+def test_add_leaves_what_is_kept_in_place_to_git(film):
+    film.write("shots/020/new.png", b"new")
+    film.write("shots/020/new.wav", b"sound")
+    done = film.regen("add", "shots/020/new.png", check=False)
+    assert done.returncode == 3 and "git add" in done.stderr
+    film.regen("add", "shots")
+    assert film.path("shots/020/new.wav.regen.json").exists()
+    assert not list(film.path("shots").rglob("*.png.regen.json"))
+
+
 @pytest.mark.parametrize("pattern", ["*", "**", "*.json", ".git*", "shots/**", "regen.*", "# x", "shots/", ""])
 def test_patterns_that_take_too_much_are_refused(home, pattern):
     project = home.repo()
