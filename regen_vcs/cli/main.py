@@ -5,6 +5,7 @@ One handler turns the one error tree into what the user reads, and into the exit
 
 from __future__ import annotations
 
+import _signal  # `signal` builds enums at import, which a hook need not pay for
 import gc
 import os
 import sys
@@ -34,6 +35,8 @@ def run(argv: list[str] | None = None) -> None:
 
 def _guarded(argv: list[str]) -> int:
     try:
+        if _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:  # see __main__.py
+            _signal.signal(_signal.SIGINT, _signal.default_int_handler)
         return dispatch(argv)
     except RegenError as error:
         return report(error, as_json="--json" in argv)

@@ -138,7 +138,8 @@ def sync(
     announced_ns = time.time_ns()
     lock.announce(trigger)
     if not lock.acquire(trigger.patient, waiting):
-        note_seen(ws.repo, announced_ns)
+        if trigger.removes:
+            note_seen(ws.repo, announced_ns)
         return Outcome(Plan([], notices=["another regen-vcs is at work in this worktree and will do this too"]), [], {})
     try:
         while True:

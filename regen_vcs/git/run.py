@@ -183,7 +183,13 @@ def scrub_environ(environ: Mapping[str, str], cwd: str, *, keep_index: bool = Fa
             env[name] = os.path.join(cwd, env[name])
     env["GIT_OPTIONAL_LOCKS"] = "0"
     env["REGEN_ACTIVE"] = "1"
-    env["LC_ALL"] = "C"
+    # Messages in English, but the user's character set: a Python that git starts for us (the filter) and that lies
+    # in a folder with an umlaut cannot even import its own packages under LC_ALL=C.
+    everything = env.pop("LC_ALL", None)
+    if everything:
+        env["LC_CTYPE"] = everything
+    env.pop("LANGUAGE", None)
+    env["LC_MESSAGES"] = "C"
     return env
 
 

@@ -292,7 +292,7 @@ def test_a_take_is_filed_under_the_key_of_the_bytes_really_used(workshop, what):
         project.write("plate.txt", b"one\n")
         project.regen("add", "plate.txt")
         source = "plate.txt"
-    workshop.recipe("made.dat", 2, source=source)
+    workshop.recipe("made.dat", 1.2, source=source)
     project.commit("a recipe")
     key = key_of(workshop, "made.dat")
     child = start(workshop, ["regenerate", "made.dat"])
@@ -301,7 +301,7 @@ def test_a_take_is_filed_under_the_key_of_the_bytes_really_used(workshop, what):
     if what == "input edited":
         project.write("text.txt", b"two\n")
     elif what == "sidecar edited":
-        sidecar.write_text(sidecar.read_text().replace('"seconds": 2', '"seconds": 0.5'))
+        sidecar.write_text(sidecar.read_text().replace('"seconds": 1.2', '"seconds": 0.5'))
     elif what == "sidecar gone":
         project.git("rm", "-q", "made.dat.regen.json")
     elif what == "switched away":

@@ -24,7 +24,7 @@ def test_scrub_keeps_what_says_which_repository():
     }  # fmt: skip
     assert run.scrub_environ(environ, "/cwd") == {
         "GIT_DIR": "/cwd/.git", "GIT_WORK_TREE": "/w", "GIT_CONFIG_PARAMETERS": "x", "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": "a.b", "GIT_CONFIG_VALUE_0": "c", "HOME": "/h", "LC_ALL": "C",
+        "GIT_CONFIG_KEY_0": "a.b", "GIT_CONFIG_VALUE_0": "c", "HOME": "/h", "LC_CTYPE": "de_DE", "LC_MESSAGES": "C",
         "GIT_OPTIONAL_LOCKS": "0", "REGEN_ACTIVE": "1",
     }  # fmt: skip
 
@@ -67,7 +67,7 @@ def talk(request, monkeypatch):
 @pytest.mark.usefixtures("talk")
 class TestTalk:
     def test_argv_environment_and_output(self, tmp_path):
-        body = "print([os.fsencode(word) for word in sys.argv[3:]], os.environ['LC_ALL'], sys.stdin.read() == '')"
+        body = "print([os.fsencode(word) for word in sys.argv[3:]], os.environ['LC_MESSAGES'], sys.stdin.read() == '')"
         words = [b"-c", b"filter.regen.process=", b"-c", b"core.fsmonitor=false", b"add", b"\xc3\xa4\xff"]
         assert fake_git(tmp_path, body).out("add", "ä\udcff") == f"{words} C True\n".encode()
 
