@@ -185,11 +185,22 @@ def _refuse_collisions(assets: dict[str, Desired]) -> None:
             error = InvalidError(f"{path}: collides with {other} on file systems that ignore case or accents' form")
             for each in (path, other):
                 assets[each] = assets[each]._replace(facts=problem_facts(error))
+    holders: dict[str, str | None] = {"": None}
     for path in assets:
-        parent = path.rpartition("/")[0]
-        while parent:
-            if parent in assets:
-                error = InvalidError(f"{path}: lies inside the asset {parent}")
-                assets[path] = assets[path]._replace(facts=problem_facts(error))
-                break
-            parent = parent.rpartition("/")[0]
+        holder = _asset_around(path.rpartition("/")[0], assets, holders)
+        if holder:
+            error = InvalidError(f"{path}: lies inside the asset {holder}")
+            assets[path] = assets[path]._replace(facts=problem_facts(error))
+
+
+def _asset_around(folder: str, assets: dict[str, Desired], known: dict[str, str | None]) -> str | None:
+    """The nearest asset that is this folder or holds it. known: what was found so far, by folder; "" has none."""
+    passed = []
+    while folder not in known:
+        passed.append(folder)
+        if folder in assets:
+            known[folder] = folder
+        else:
+            folder = folder.rpartition("/")[0]
+    known.update(dict.fromkeys(passed, known[folder]))
+    return known[folder]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from regen_vcs.engine.checkout import check_out, missing_line
 from regen_vcs.engine.sync import HOOK, SEQUENCER_HOOK
 from regen_vcs.engine.workspace import Workspace
+from regen_vcs.git.index import note_seen
 from regen_vcs.platform.files import process_exists
 
 
@@ -15,18 +16,31 @@ def after_git(name: str, args: list[str], cwd: str, environ: Mapping[str, str]) 
     """Sync after a hook; the lines to tell the user (none where all is well)."""
     if environ.get("REGEN_ACTIVE") or environ.get("_PRE_COMMIT_SKIP_POST_CHECKOUT"):
         return []
+    began_ns = time.time_ns()
     ws = Workspace.open(cwd, environ)
+    complained = True
     try:
         # While git replays commits, each step gets what the stores have and nothing is made.
         trigger = SEQUENCER_HOOK if ws.repo.in_sequence() else HOOK
         report = check_out(ws, trigger)
+        complained = bool(report.outcome.plan.notices)
     finally:
+        if complained:
+            _say_it_once(ws, began_ns)
         ws.close()
     lines = list(report.outcome.plan.notices)
     line = missing_line(report.outcome, report.made)
     if line:
         lines.append(line)
     return lines + [_made_line(each) for each in report.made if each.verdict == "drifted"]
+
+
+def _say_it_once(ws: Workspace, began_ns: int) -> None:
+    """The same git command has more hooks to come: they need not find out, and say, the same again."""
+    try:
+        note_seen(ws.repo, began_ns)
+    except OSError:
+        pass  # a full or read-only disk: then it is said twice
 
 
 def wait_for_exit(args: list[str]) -> None:

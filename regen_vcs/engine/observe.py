@@ -22,7 +22,14 @@ _CHUNK = 1 << 20
 
 def observe(root: str, path: str, row: Row, seen_at_ns: int, stores: LocalStores) -> Observed:
     """What is at `path`, hashing only files whose stat is not the remembered one (or racy)."""
-    if row.files and _unmoved(root, row.files, seen_at_ns) and not _has_strangers(root, path, row.files):
+    files = row.files
+    if len(files) == 1 and path in files:  # nearly always: one file, as it was
+        try:
+            if is_still(os.lstat(f"{root}/{path}"), files[path][1], seen_at_ns):
+                return Observed("present", row.disk_hash, files, True)
+        except OSError:
+            pass  # looked at more closely below
+    elif files and _unmoved(root, row.files, seen_at_ns) and not _has_strangers(root, path, row.files):
         # `stored` is asked again at the moment something is replaced; here it only tells edited bytes from known.
         return Observed("present", row.disk_hash, row.files, True)
     paths = list_files(root, path)
@@ -116,8 +123,6 @@ def _unmoved(root: str, files: dict[str, list], seen_at_ns: int) -> bool:
 
 def _has_strangers(root: str, path: str, files: dict[str, list]) -> bool:
     """Whether a directory or sequence holds files that were not there at the last look."""
-    if len(files) == 1 and path in files:
-        return False
     return list_files(root, path) != sorted(files)
 
 

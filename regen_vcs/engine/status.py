@@ -71,9 +71,10 @@ def _unmanaged(ws: Workspace, snapshot: Snapshot) -> list[Status]:
 def _keep_edited(ws: Workspace, snapshot: Snapshot, statuses: list[Status]) -> None:
     """Store what is edited, and remember the look, if nobody else is at work here."""
     fresh = False
+    rows = ws.state.rows
     for status in statuses:
         seen = snapshot.seen(status.path)
-        if seen.kind == "present" and seen.files is not ws.state.rows.get(status.path, EMPTY_ROW).files:
+        if seen.kind == "present" and seen.files is not rows.get(status.path, EMPTY_ROW).files:
             fresh = True
             if status.state == "modified" and not seen.stored:
                 try:
@@ -81,7 +82,7 @@ def _keep_edited(ws: Workspace, snapshot: Snapshot, statuses: list[Status]) -> N
                 except (RegenError, OSError):
                     continue
     if fresh or any(
-        each.side_sig != ws.state.rows.get(path, EMPTY_ROW).side_sig for path, each in snapshot.assets.items()
+        each.side_sig != rows.get(path, EMPTY_ROW).side_sig for path, each in snapshot.assets.items()
     ):
         _remember_quietly(ws, snapshot)
 
@@ -107,10 +108,22 @@ def _remember_quietly(ws: Workspace, snapshot: Snapshot) -> None:
 def _status(snapshot: Snapshot, desired: Desired) -> Status:
     facts = desired.facts
     seen = snapshot.seen(desired.path)
+    if _is_plainly_ok(snapshot, desired, seen):
+        return Status(desired.path, "ok", None, None, None, seen.hash, seen.hash, facts.out_size)
     row = snapshot.ws.state.rows.get(desired.path, EMPTY_ROW)
     state, reason, key = _state(snapshot, desired, row, seen)
     on_disk = seen.hash if seen.kind == "present" else None
     return Status(desired.path, state, reason, facts.generator, key, facts.out_hash, on_disk, facts.out_size)
+
+
+def _is_plainly_ok(snapshot: Snapshot, desired: Desired, seen: Observed) -> bool:
+    """A source asset whose accepted bytes are there: `ok` as `_state` has it, without asking about keys."""
+    facts = desired.facts
+    return (
+        facts.generator is None and seen.hash is not None and seen.hash == facts.out_hash and seen.kind == "present"
+        and facts.problem is None and desired.side_sig is not None and not desired.unmerged
+        and desired.path not in snapshot.ws.state.failed
+    )
 
 
 def _state(snapshot: Snapshot, desired: Desired, row: Row, seen: Observed) -> tuple[str, str | None, str | None]:

@@ -30,12 +30,9 @@ from regen_vcs.stores import links
 TYPE_CHECKING = False  # as typing has it: importing that costs a hook 10 ms
 if TYPE_CHECKING:
     from regen_vcs.engine.definitions import Definitions
-    from regen_vcs.stores.second_hand import SecondHand
 
 # Hooks and the filter leave the work to the holder after this; the user's verbs wait for ever (with progress).
 _HOOK_PATIENCE = 2.0
-# From so many files on, a second thread helps to make them.
-_MANY_FILES = 64
 # In the generation file: by whom that would have taken assets away too.
 _REMOVES = b"r"
 
@@ -334,7 +331,6 @@ class Executor:
         self._done: list[Step] = []
         self._failed: dict[str, RegenError] = {}
         self._link, self._link_warning = links.choose_link(self._ws.link)
-        self._second: SecondHand | None = None
 
     def execute(self, plan: Plan) -> Outcome:
         acts = {
@@ -346,7 +342,6 @@ class Executor:
         try:
             self._keep_edited()
             self._note_intents(plan)
-            self._call_second_hand(plan)
             for number, step in enumerate(plan.steps):
                 act = acts.get(step.action)
                 if act is None:
@@ -361,44 +356,11 @@ class Executor:
                 except (RegenError, OSError) as error:
                     self._failed[step.path] = as_regen_error(step.path, error)
         finally:
-            self._join_hands()
             tidy_spare(self._ws)
             self._remember(plan)
         if self._link_warning and any(step.action == MATERIALISE for step in self._done):
             plan.notices.append(self._link_warning)
         return Outcome(plan, self._done, self._failed)
-
-    # -- two hands -------------------------------------------------------------------------------------------------
-
-    def _call_second_hand(self, plan: Plan) -> None:
-        if len(plan.of(MATERIALISE)) >= _MANY_FILES and (os.cpu_count() or 1) > 1:
-            # Threads and queues: milliseconds that a checkout of few files need not wait for.
-            from regen_vcs.stores.second_hand import SecondHand
-
-            self._second = SecondHand(self._ws.root, self._link)
-
-    def _hand_over(self, step: Step) -> bool:
-        """Have the second hand make the file, where it has time and a copy of the object is what is wanted."""
-        if self._second is None or not self._second.is_free() or self._ws.spare.holds(step.hash):
-            return False
-        source = self._ws.stores.find(step.hash)
-        if source is None:
-            return False
-        if self._make_way(step.path, {step.path: step.hash}):
-            return False  # it was there all along
-        self._second.give(step, source, step.path)
-        return True
-
-    def _join_hands(self) -> None:
-        """Wait for the second hand, and take over what it has done."""
-        second, self._second = self._second, None
-        for step, outcome in second.finish() if second else ():
-            if isinstance(outcome, Exception):
-                self._failed[step.path] = as_regen_error(step.path, outcome)
-                self._done.remove(step)
-            else:
-                files = {step.path: [step.hash, sig_text(outcome)]}
-                self._set_observed(step.path, Observed("present", step.hash, files, True))
 
     # -- looking after edited bytes ------------------------------------------------------------------------------
 
@@ -439,8 +401,7 @@ class Executor:
     def _materialise(self, step: Step) -> None:
         desired = self._snapshot.assets[step.path]
         self._check_sidecar(step.path)
-        if desired.facts.is_tree or not self._hand_over(step):
-            self.bring_in(step.path, step.hash, desired.facts.is_tree)
+        self.bring_in(step.path, step.hash, desired.facts.is_tree)
 
     def bring_in(
         self, path: str, whole_hash: str, is_tree: bool, *, accepted: str | None = None, stand_in: str = ""

@@ -79,9 +79,9 @@ class ToneParams(Params):
     dither: bool = Described(False, description="triangular dither of one step, for quiet sounds at 16 bits")
 
     frequency: float | None = Described(
-        None, gt=0, le=96000, description="Hz; none: 1000, sweep 20, drone 55, chord 220"
+        None, ge=0.001, le=96000, description="Hz; none: 1000, sweep 20, drone 55, chord 220"
     )
-    end_frequency: float = Described(20000.0, gt=0, le=96000, description="sweep: Hz at its end")
+    end_frequency: float = Described(20000.0, ge=0.001, le=96000, description="sweep: Hz at its end")
     curve: Literal["log", "linear"] = Described("log", description="sweep: equal time for each octave, or each Hz")
     wave: Literal["sine", "square", "saw", "triangle"] = Described(
         "sine", description="sweep, beep, drone, chord: what is swept or sounded"
@@ -122,10 +122,10 @@ class ToneParams(Params):
         if self.kind == "sweep":
             highest = max(highest, self.end_frequency)
         elif self.kind in ("drone", "chord"):
-            highest *= _ratio(max(semitones))
+            highest *= _ratio(max(semitones) + (self.detune / 100.0 if self.kind == "drone" else 0.0))
         if highest >= self.sample_rate / 2:
             raise ValueError(f"{highest:g} Hz is not below half of the sample rate, {self.sample_rate / 2:g} Hz")
-        if self.kind == "sweep" and self.frequency == self.end_frequency:
+        if self.kind == "sweep" and self.end_frequency / self.frequency == 1.0:
             raise ValueError("a sweep goes from one frequency to another")
         if self.kind == "beep" and self.beep_every and self.beep_every < self.beep_length:
             raise ValueError("beep_every is the time from one beep to the next, no less than beep_length")
@@ -165,7 +165,7 @@ class Tone:
         """Rounded up from measurements on a slow machine: per sample and channel that is computed."""
         samples = params["duration"] * params["sample_rate"]
         voices = ToneParams.model_validate(dict(params)).semitones()
-        each = {"silence": 0.0, "pink": 0.9, "drone": 0.8 * len(voices), "chord": 0.2 * len(voices)}.get(params["kind"], 0.2)
+        each = {"silence": 0.0, "pink": 0.4, "drone": 0.8 * len(voices), "chord": 0.2 * len(voices)}.get(params["kind"], 0.2)
         own = params["channels"] if params["wide"] else 1
         return 0.02 + samples * (each * own + 0.1 * params["channels"]) / 1e6
 

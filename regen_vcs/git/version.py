@@ -104,7 +104,7 @@ class RevisionVersion:
 
     def _list(self, *words: str) -> dict[str, File]:
         found = {}
-        for record in self._repo.git.lines0("ls-tree", "-z", "--full-tree", *words):
+        for record in self._repo.git.lines0("--literal-pathspecs", "ls-tree", "-z", "--full-tree", *words):
             meta, _, name = record.partition(b"\t")
             mode, _kind, oid = meta.decode().split(" ")
             found[name.decode("utf-8", "surrogateescape")] = File(mode, oid, False, False)

@@ -20,6 +20,7 @@ from regen_vcs.stores import digest
 COPY, HARDLINK, HARDLINK_EVEN_AS_ROOT = "copy", "hardlink", "hardlink!"
 LINK_MODES = (COPY, HARDLINK, HARDLINK_EVEN_AS_ROOT)
 
+_RESERVE = 256 << 10  # bytes that copies leave free in a worktree
 # Pairs of devices found unable to share blocks: asked once a process, not once a file.
 _cannot_clone: set[tuple[int, int]] = set()
 # What says "no hardlink here" (other file system, too many links, not permitted): then it is a copy.
@@ -124,9 +125,18 @@ def _fill(
         _cannot_clone.add(devices)
     if clone_only:
         return fd, False
+    _leave_room(fd, st.st_size)
     if files.copy_range(src_fd, fd, st.st_size) != st.st_size:
         raise CorruptionError("an object ended early while it was copied", "run: regen-vcs fsck")
     return fd, True
+
+
+def _leave_room(fd: int, size: int) -> None:
+    """ENOSPC where a copy would take the last of a disk: git, whose hook this may be, has its HEAD still to write."""
+    if hasattr(os, "fstatvfs"):
+        disk = os.fstatvfs(fd)
+        if disk.f_bavail * disk.f_frsize < size + _RESERVE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _clone_anew(src_fd: int, fd: int, temp: str, tree: Tree, directory: str) -> tuple[int, bool]:
@@ -214,11 +224,6 @@ class SparePool:
         self._remember(name, known)
         self._unsaved.append(f"{name} {known}\n")
         return True
-
-    def holds(self, hash: str) -> bool:
-        """Whether a file of that name is in the pool; whether its bytes are right shows when it is taken."""
-        self._ensure_loaded()
-        return bool(self._by_hash.get(hash))
 
     def take(self, hash: str, tree: Tree, path: str) -> StatSig | None:
         """Move a file with these bytes from the pool to `path`, over what is there; its signature, or None."""

@@ -1,6 +1,6 @@
 """kill -9 at random moments, and at every single call that changes a disk: nothing half, nothing lost, nothing lied.
 
-REGEN_TEST_SEED chooses the moments. Together some 210 random deaths, and as many chosen ones.
+REGEN_TEST_SEED chooses the moments: some 240 starts, about 210 of them killed alive; and as many chosen deaths.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def nothing_rescued(film) -> bool:
 def test_sync_of_a_cold_worktree(home, rng):
     film = Film(home)
     killer = Killer(film, ["sync"], rng)
-    for _ in range(64):
+    for _ in range(72):
         film.wipe()
         killer.strike()
         film.assert_whole()
@@ -84,7 +84,7 @@ def test_sync_of_a_cold_worktree(home, rng):
 def test_the_hook_of_a_switch_to_and_fro(home, rng):
     film = Film(home)
     killer = Killer(film, ["hook", "post-checkout", "a", "b", "1"], rng)
-    for number in range(84):
+    for number in range(96):
         film.switch_quietly(film.other())
         killer.strike()
         film.assert_whole()
@@ -133,7 +133,7 @@ def test_generate_and_regenerate(home, rng):
     accepted = {name: project.path(name).read_bytes() for name in names}
     remakers = Killer(film, ["regenerate", "--all"], rng), Killer(film, ["regenerate", "--missing"], rng)
     maker = Killer(film, ["generate", "new.png", *options], rng)
-    for number in range(27):
+    for number in range(18):
         if number % 3 == 1:
             for name in names:  # nowhere to be had: they must be made
                 project.path(name).unlink(missing_ok=True)
@@ -152,7 +152,7 @@ def test_generate_and_regenerate(home, rng):
             film.sync()
             assert not project.path("new.png").exists()
             assert film.leftovers() == []
-    assert maker.killed + sum(each.killed for each in remakers) > 15
+    assert maker.killed + sum(each.killed for each in remakers) > 8
     assert project.regen("fsck").returncode == 0
     project.regen("regenerate", "--all")
     assert os.listdir(home.cache / "scratch") == []

@@ -147,7 +147,7 @@ class Killer:
         began = time.monotonic()
         child = start(self._film, self._argv)
         try:
-            child.wait(self._seconds * self._rng.triangular(0, 1, 0.7))
+            child.wait(self._seconds * self._rng.triangular(0, 0.95, 0.65))
             self._seconds = min(self._seconds, time.monotonic() - began)  # the machine was busier when it was measured
         except subprocess.TimeoutExpired:
             self.killed += 1

@@ -327,7 +327,7 @@ def test_a_missing_tool_fails_no_commit_and_is_quiet_where_nothing_is_wrong(sync
     synced.write("shots/b.png.regen.json")
     synced.git("add", "-A")
     result = synced.git("commit", "-qm", "y")
-    assert result.stderr.decode().splitlines()[0].endswith("the staged recipes were not checked")
+    assert result.stderr.decode().splitlines()[0].endswith("the staged recipes were not checked; install it, then run: regen-vcs init")
 
 
 def test_the_real_launcher_is_spelt_out():

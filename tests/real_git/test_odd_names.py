@@ -117,7 +117,7 @@ def test_a_life_with_odd_names(home, trigger):
             assert read(film, name) == data_of(name), name
 
     film.git("switch", "-q", "empty")
-    settle(film)
+    film.regen("sync")  # so many at once are taken away by hand only
     assert [name for name in GOOD if read(film, name) is not None] == []
     film.git("switch", "-q", "main")
     assert_here()
@@ -156,8 +156,8 @@ def test_generate_and_edit_odd_names(film, name):
     film.commit("again")
     write(film, name, b"edited")
     assert states(film)[name] == "modified"
-    film.git("switch", "-q", "--detach", "HEAD~1")
-    assert read(film, name) == before
+    switched = film.git("switch", "-q", "--detach", "HEAD~1")
+    assert read(film, name) == before, switched.stderr
     (entry,) = json.loads(regen(film, "rescued", "--json").stdout)["rescued"]
     assert entry["path"] == name
     regen(film, "rescued")
@@ -197,9 +197,8 @@ def film(template, tmp_path):
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_by_every_verb(film, name):
-    if "git" not in name.lower().split("/")[0] or name in ("sub/.gitignore",):
-        if len(name) < 240 and name not in ("regen.toml",):
-            write(film, name, b"media")
+    if "git" not in name.lower() and len(name) < 240 and name != "regen.toml":
+        write(film, name, b"media")
     head = read(film, "regen.toml")
     done = regen(film, "add", "--", name, check=False)
     assert done.returncode in (1, 2, 3) and done.stderr.startswith(b"error: ")

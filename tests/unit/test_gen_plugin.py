@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow  # an environment is made and a package built
+
 TEMPLATE = Path(__file__).parents[2] / "examples" / "plugin_template"
 
 PROGRAM = """
@@ -74,6 +76,27 @@ def test_an_installed_plugin_is_seen_and_runs(python, tmp_path):
     assert [picture.getpixel(at) for at in ((0, 0), (8, 0), (0, 8), (8, 8))] == [
         (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255),
     ]  # fmt: skip
+
+
+def test_the_tool_makes_an_asset_with_it(python, project):
+    """generate; sync brings it back where it was removed; a bad param is refused by name."""
+    regen = (python, "-I", "-m", "regen_vcs")
+    assert "swatch" in project.run(*regen, "schema", "--json").stdout
+    made = ("generate", "art/chips.png", "--generator", "swatch", "--param", "chip=8", "--param", 'colours=["#ff0000"]')
+    project.run(*regen, *made)
+    assert Image.open(project.path("art/chips.png")).getpixel((0, 0)) == (255, 0, 0)
+    sidecar = json.loads(project.path("art/chips.png.regen.json").read_text())
+    assert sidecar["generator"] == "swatch"
+    assert sidecar["params"] == {"chip": 8, "colours": ["#ff0000"], "columns": 4}
+    before = project.path("art/chips.png").read_bytes()
+    project.path("art/chips.png").unlink()
+    project.run(*regen, "sync")
+    assert project.path("art/chips.png").read_bytes() == before
+
+    wrong = project.run(*regen, "generate", "b.png", "--generator", "swatch", "--param", "chip=0", check=False)
+    assert wrong.returncode == 3
+    assert "params.chip" in wrong.stderr
+    assert not project.path("b.png").exists()
 
 
 def test_the_template_is_not_installed_here():

@@ -140,6 +140,15 @@ def test_a_sweep_goes_where_it_says(tmp_path, curve):
     assert crossings == pytest.approx({"log": 800, "linear": 3250}[curve], rel=0.02)
 
 
+def test_a_sweep_over_next_to_nothing_is_a_tone(tmp_path):
+    """2^x - 1 near 0 must not cancel: the phase would jitter."""
+    params = {"duration": 30, "sample_rate": 8000, "fade_in": 0, "fade_out": 0, "level": 0}
+    swept, rate = samples(make(tmp_path, "a.wav", kind="sweep", frequency=1000, end_frequency=1000.0000001, **params))
+    plain, _ = samples(make(tmp_path, "b.wav", frequency=1000.00000005, **params))
+    assert rate == 8000
+    assert np.abs(swept - plain).max() < 1e-5
+
+
 def test_a_chord_has_its_notes(tmp_path):
     values, _ = samples(make(tmp_path, kind="chord", frequency=220, notes="minor", duration=4))
     spectrum = np.abs(np.fft.rfft(values * np.hanning(len(values))))
@@ -202,6 +211,8 @@ def test_progress_and_cancel(tmp_path):
         ({"kind": ["sine"]}, "params.kind"),
         ({"kind": 3}, "params.kind"),
         ({"frequency": -1}, "params.frequency"),
+        ({"kind": "sweep", "frequency": 5e-324}, "params.frequency"),
+        ({"kind": "drone", "frequency": 3999, "sample_rate": 8000, "notes": "unison"}, "params"),
         ({"seed": -1}, "params.seed"),
         ({"frequency": 24000}, "params"),
         ({"kind": "chord", "notes": "nosuch"}, "params"),

@@ -125,6 +125,16 @@ def exp2(x: np.ndarray) -> np.ndarray:
     return np.ldexp(horner((x - whole) * _LN2, _EXP), whole.astype(np.int64))
 
 
+# (2^f - 1) / (f ln 2) = Σ (f ln 2)^k / (k + 1)!
+_EXP_LESS_ONE = [1.0 / math.factorial(k + 1) for k in range(16)]
+
+
+def exp2_less_one(x: np.ndarray) -> np.ndarray:
+    """2^x - 1, float64, for |x| < 1000; as precise near 0, where the difference would cancel."""
+    z = np.where(np.abs(x) <= 0.5, x, 0.0) * _LN2
+    return np.where(np.abs(x) <= 0.5, z * horner(z, _EXP_LESS_ONE), exp2(x) - 1.0)
+
+
 def log2(x: float) -> float:
     """log₂ of one positive float: ln m = 2 atanh((m-1)/(m+1)), on a mantissa in [√½, √2)."""
     mantissa, exponent = math.frexp(x)

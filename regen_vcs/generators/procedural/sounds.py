@@ -15,7 +15,7 @@ import numpy as np
 
 from regen_vcs.generators.procedural.exact import (
     MASK64,
-    exp2,
+    exp2_less_one,
     hash_line,
     log2,
     phase_step,
@@ -78,9 +78,9 @@ def octave_sweep(first: float, last: float, frames: int, sample_rate: int) -> Ph
     total = first / sample_rate * frames / (octaves * 0.6931471805599453)
 
     def phases(index: np.ndarray) -> Phase:
-        growth = exp2(octaves * (index / frames))
-        turns = (growth - 1.0) * total
-        return Phase(turns - np.floor(turns), growth * (first / sample_rate))
+        growth = exp2_less_one(octaves * (index / frames))
+        turns = growth * total
+        return Phase(turns - np.floor(turns), (growth + 1.0) * (first / sample_rate))
 
     return phases
 
