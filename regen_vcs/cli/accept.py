@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from regen_vcs.cli.terminal import chosen_by, fail_with, require_matches, say, workspace
+from regen_vcs.cli.terminal import asset_paths, chosen_by, fail_with, require_matches, say, workspace
 from regen_vcs.engine.accept import accept
 from regen_vcs.engine.status import survey
-from regen_vcs.errors import RegenError
+from regen_vcs.errors import InvalidError, RegenError
 
 _ACCEPTABLE = frozenset({"drifted", "proposed", "modified"})
 
@@ -29,11 +29,15 @@ def accept_command(paths: tuple[str, ...], min_score: float | None) -> int:
         found = [each for each in survey(ws).statuses if wanted(each.path)]
         require_matches(paths, found)
         chosen = [each for each in found if each.state in _ACCEPTABLE]
+        named = asset_paths(ws, paths)
+        for each in found:
+            if each.state == "invalid" and each.path in named:
+                errors[each.path] = InvalidError(each.reason, "see: regen-vcs check")
         for each in chosen:
             try:
                 say(f"{each.path}: {accept(ws, each.path, min_score=min_score)}")
             except RegenError as error:
                 errors[each.path] = error
-        if not chosen:
+        if not chosen and not errors:
             say("nothing to accept: what is on disk is what was accepted, or is missing")
     return fail_with(errors)

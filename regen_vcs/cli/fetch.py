@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from regen_vcs.cli.terminal import Wanted, fail_with, note, say, workspace
+from regen_vcs.cli.terminal import Wanted, asset_paths, fail_with, note, say, workspace
 from regen_vcs.engine.fetching import fetch
 
 
@@ -21,7 +21,9 @@ def fetch_command(paths: tuple[str, ...], force: bool) -> int:
     """
     with workspace() as ws:
         wanted = Wanted(ws, paths)
-        results = fetch(ws, wanted, force=force)
+        named = asset_paths(ws, paths)
+        # What a folder or the whole worktree holds besides is `status`' to tell.
+        results = [each for each in fetch(ws, wanted, force=force) if each.verdict != "invalid" or each.path in named]
         wanted.require_some()
     for each in results:
         if each.verdict == "fetched":

@@ -18,9 +18,9 @@ from regen_vcs.engine.sync import (
     tidy_spare,
 )
 from regen_vcs.engine.workspace import Workspace
-from regen_vcs.errors import RegenError
+from regen_vcs.errors import InvalidError, RegenError
 
-# verdict: "fetched", "edited" (left alone), "failed"
+# verdict: "fetched", "edited" (left alone), "failed", "invalid" (its sidecar says nothing that could be brought)
 Fetched = namedtuple("Fetched", ("path", "verdict", "error"))
 
 
@@ -39,6 +39,10 @@ def fetch(ws: Workspace, wanted: Callable[[str], bool], *, force: bool = False) 
             and desired.facts.out_hash is not None and snapshot.seen(path).hash != desired.facts.out_hash
         ]
         results = [_fetch_one(ws, snapshot, executor, path, force) for path in needy]
+        results += [
+            Fetched(path, "invalid", InvalidError(desired.facts.problem[1], desired.facts.problem[2]))
+            for path, desired in snapshot.assets.items() if desired.facts.problem and wanted(path)
+        ]
         tidy_spare(ws)
         remember(snapshot, {each.path for each in results if each.verdict != "fetched"})
     return results

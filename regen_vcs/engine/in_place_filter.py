@@ -23,6 +23,7 @@ from regen_vcs.model.canonical import MAX_BYTES
 from regen_vcs.model.key import compute_key
 from regen_vcs.model.paths import check_asset_path, sidecar_of
 from regen_vcs.model.recipe import Output, Recipe, parse_recipe, recipe_bytes
+from regen_vcs.platform.files import read_regular
 
 # What content is: the bytes of an asset, a document, or a document that cannot be read (conflict, damage, newer).
 BYTES, DOCUMENT, DAMAGED = "bytes", "document", "damaged"
@@ -309,10 +310,10 @@ def read_documents(repo: Repo, oids: Iterable[str]) -> dict[str, bytes]:
 def _read_sidecar(root: str, path: str) -> list[bytes]:
     """The sidecar of an asset that comes over from the first layout."""
     try:
-        with open(f"{root}/{sidecar_of(path)}", "rb") as file:
-            return [file.read(MAX_BYTES + 1)]
-    except OSError:
+        data = read_regular(f"{root}/{sidecar_of(path)}", MAX_BYTES + 1)
+    except InvalidError:
         return []
+    return [] if data is None else [data]
 
 
 def take_of(results, recipe: Recipe, path: str, file_hash: str) -> Output | None:

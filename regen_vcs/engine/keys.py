@@ -60,7 +60,9 @@ class Inputs:
             return
         entries = index.list_paths(self._repo, paths)
         for path in paths:
-            self._oids[path] = entries[path].oid if path in entries else None
+            # A symlink's blob is its target: no bytes of an input, and no way out of the worktree.
+            is_file = path in entries and entries[path].mode.startswith("100")
+            self._oids[path] = entries[path].oid if is_file else None
 
     def _load_disk_oids(self, paths: list[str]) -> None:
         sigs = {path: self._plain_sig(path) for path in paths}

@@ -9,7 +9,7 @@ import functools
 import os
 from collections import namedtuple
 
-from regen_vcs.engine.desired import Desired
+from regen_vcs.engine.desired import Desired, read_sidecar_bytes
 from regen_vcs.engine.sidecars import has_sidecar
 from regen_vcs.engine.status import Status, Survey, in_store, survey
 from regen_vcs.engine.sync import Snapshot, has_all
@@ -196,8 +196,7 @@ def last_commit(repo: Repo, path: str) -> dict | None:
 
 def _is_committed(repo: Repo, path: str) -> bool:
     """Whether the sidecar on disk is the one in HEAD."""
-    with open(f"{repo.root}/{sidecar_of(path)}", "rb") as file:
-        here = blob_oid(file.read(), repo.oid_format)
+    here = blob_oid(read_sidecar_bytes(repo.root, path), repo.oid_format)
     answer = repo.git.result("rev-parse", "--verify", "--quiet", "--end-of-options", f"HEAD:{sidecar_of(path)}")
     return answer.stdout.decode().strip() == here
 

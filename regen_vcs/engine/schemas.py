@@ -18,6 +18,7 @@ from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError, UsageError
 from regen_vcs.generators import registry
 from regen_vcs.model.toml_schema import schema_files
+from regen_vcs.platform.files import read_regular
 
 EXPORT_FOLDER = ".regen/schemas"
 SIDECAR_SCHEMA = "sidecar.schema.json"
@@ -105,12 +106,8 @@ def export_schemas(ws: Workspace) -> tuple[list[str], dict[str, RegenError]]:
 
 def _write(ws: Workspace, path: str, data: bytes) -> list[str]:
     """[path] if the file changed, else []."""
-    try:
-        with open(os.path.join(ws.root, path), "rb") as file:
-            if file.read() == data:
-                return []
-    except FileNotFoundError:
-        pass
+    if read_regular(os.path.join(ws.root, path), len(data) + 1) == data:
+        return []
     write_in_tree(ws, path, data)
     return [path]
 

@@ -13,6 +13,7 @@ from regen_vcs.engine.memory import Memo, State
 from regen_vcs.errors import UsageError
 from regen_vcs.git import config as git_config
 from regen_vcs.git.repo import Repo
+from regen_vcs.platform.files import read_regular
 from regen_vcs.platform.tree import Tree
 from regen_vcs.stores.links import SparePool
 from regen_vcs.stores.objects import LocalStores
@@ -107,8 +108,4 @@ class Workspace:
 
 
 def _read(root: str, name: str) -> bytes | None:
-    try:
-        with open(os.path.join(root, name), "rb") as file:
-            return file.read((1 << 20) + 1)
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        return None
+    return read_regular(os.path.join(root, name), (1 << 20) + 1)

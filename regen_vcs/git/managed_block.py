@@ -19,7 +19,7 @@ import stat
 from collections.abc import Iterable
 
 from regen_vcs.errors import InvalidError
-from regen_vcs.platform.files import temp_tag
+from regen_vcs.platform.files import O_BINARY, O_CLOEXEC, O_NONBLOCK, temp_tag
 from regen_vcs.platform.tree import TEMP_PREFIX
 
 BEGIN = "# >>> regen-vcs"
@@ -112,12 +112,15 @@ def _find(text: bytes, label: str) -> tuple[int, int] | None:
 
 
 def read_file(path_abs: str) -> bytes | None:
-    """The bytes, or None where there is no file."""
+    """The bytes, or None where there is no file. InvalidError for what is no file: a pipe would be waited on for ever."""
     try:
-        with open(path_abs, "rb") as file:
-            return file.read()
+        fd = os.open(path_abs, os.O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_BINARY)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise InvalidError(f"{path_abs}: not a regular file")
+        return file.read()
 
 
 def replace_file(path_abs: str, data: bytes | None) -> bool:

@@ -14,7 +14,7 @@ import sys
 import time
 from collections import namedtuple
 
-from regen_vcs.errors import RegenError
+from regen_vcs.errors import InvalidError, RegenError
 
 WINDOWS = sys.platform == "win32"
 MACOS = sys.platform == "darwin"
@@ -51,6 +51,25 @@ StatSig.__doc__ = "What must not have moved for a file's bytes to count as uncha
 def sig(st: os.stat_result) -> StatSig:
     """The signature of a stat result."""
     return StatSig(st.st_size, st.st_mtime_ns, st.st_ctime_ns, st.st_ino)
+
+
+def read_regular(path_abs: str, limit: int) -> bytes | None:
+    """The first `limit` bytes of a regular file; None where nothing is. For files that anybody may have put there.
+
+    InvalidError for a symlink, a folder, a pipe or a device (none is followed, none can make us wait), and for a
+    file that cannot be read.
+    """
+    try:
+        fd = os.open(path_abs, READ_FLAGS)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        why = "is a symlink" if os.path.islink(path_abs) else f"cannot be read: {error.strerror}"
+        raise InvalidError(f"{path_abs}: {why}") from error
+    with open(fd, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise InvalidError(f"{path_abs}: not a regular file")
+        return file.read(limit)
 
 
 # -- names of temporary files ------------------------------------------------------------------------------------

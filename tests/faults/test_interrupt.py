@@ -93,7 +93,8 @@ def test_git_switch(home, rng, trigger):
         for name, versions in film.versions.items():
             path = film.root / name
             assert not path.exists() or path.read_bytes() in versions.values(), name
-        # What a user does next: sets git right, and all is right.
+        # What a user does next: sets git right (it may have left files it had not noted yet), and all is right.
+        film.project.git("clean", "-fdq")
         film.branch = target if number % 3 else film.other()
         film.project.git("switch", "-q", "--discard-changes", film.branch)
         film.sync()
