@@ -61,7 +61,8 @@ class Repo:
         git = Git(cwd, environ, keep_index=keep_index)
         result = git.result("rev-parse", "--path-format=absolute", *_QUESTIONS)
         answers = result.stdout.decode("utf-8", "surrogateescape").split("\n")[:-1]
-        if result.status or answers[:1] != ["true"]:
+        # From outside a worktree that GIT_WORK_TREE names, git answers "false" and all the rest.
+        if result.status or not answers:
             raise _not_here(git, cwd, result, answers)
         if len(answers) != 8:
             raise UsageError(f"{cwd}: a line break in the path of a repository is not supported", "rename that folder")

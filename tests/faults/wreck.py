@@ -94,7 +94,7 @@ class Film:
             path = self.root / name
             if path.exists():
                 assert path.read_bytes() in versions.values(), f"{name} is half of something"
-        assert self.project.git("status", "--porcelain").stdout == ""
+        assert (told := self.project.git("status", "--porcelain").stdout) == "", told
 
     def assert_synced(self) -> None:
         """Every asset of this branch lies here with its bytes, and no other."""
@@ -103,7 +103,7 @@ class Film:
             assert path.exists() == (self.branch in versions), name
             if path.exists():
                 assert path.read_bytes() == versions[self.branch], f"{name} is another version"
-        assert self.project.git("status", "--porcelain").stdout == ""
+        assert (told := self.project.git("status", "--porcelain").stdout) == "", told
 
     def assert_sound(self) -> None:
         """`fsck` finds nothing; what the dead left is gone."""
