@@ -6,8 +6,8 @@ import os
 import sys
 
 from regen_vcs.cli.main import json_text, one_line
-from regen_vcs.engine.status import Survey, survey_all
-from regen_vcs.engine.workspace import Workspace
+from regen_vcs.engine.quiet import Answer, answer_of, recall
+from regen_vcs.git.repo import Repo
 from regen_vcs.model.quantities import human_size
 
 _COLOURS = {
@@ -21,6 +21,14 @@ _SCREENFUL = 200
 
 
 def main(words: list[str]) -> int:
+    if "--json" not in words:
+        known = recall(Repo.discover(os.getcwd(), os.environ), os.environ)
+        if known:
+            _print(known)
+            return _exit_code(known, "--exit-code" in words)
+    # From here on it takes what it takes: all that looks closely is loaded only now.
+    from regen_vcs.engine.workspace import Workspace
+
     ws = Workspace.open(os.getcwd(), os.environ)
     try:
         return show(ws, as_json="--json" in words, exit_code="--exit-code" in words)
@@ -28,8 +36,10 @@ def main(words: list[str]) -> int:
         ws.close()
 
 
-def show(ws: Workspace, *, as_json: bool, exit_code: bool, wanted=None) -> int:
+def show(ws, *, as_json: bool, exit_code: bool, wanted=None) -> int:
     """Print the state of the assets that `wanted(path)`, a `terminal.Wanted`, lets pass (all by default)."""
+    from regen_vcs.engine.status import Survey, survey_all
+
     found = survey_all(ws)
     statuses = [each for each in found.statuses if wanted is None or wanted(each.path)]
     if wanted is not None:
@@ -39,38 +49,38 @@ def show(ws: Workspace, *, as_json: bool, exit_code: bool, wanted=None) -> int:
 
         print(json_text(status_document(ws, Survey(statuses, found.snapshot))))
     else:
-        _print(statuses)
-    wrong = any(each.state not in ("ok", "skipped") for each in statuses)
-    return 1 if exit_code and wrong else 0
+        _print(answer_of(statuses))
+    return _exit_code(answer_of(statuses), exit_code)
 
 
-def _print(statuses: list) -> None:
+def _exit_code(answer: Answer, asked: bool) -> int:
+    return 1 if asked and answer.told else 0
+
+
+def _print(answer: Answer) -> None:
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    lines = [each for each in statuses if each.state not in ("ok", "skipped")]
-    lines.sort(key=lambda each: (_ORDER.index(each.state), each.path))
+    lines = sorted(answer.told, key=lambda told: (_ORDER.index(told[0]), told[1]))
     shown = lines[:_SCREENFUL] if sys.stdout.isatty() else lines
     out = []
-    for each in shown:
-        word = f"{each.state:<9}"
+    for state, path, reason in shown:
+        word = f"{state:<9}"
         if colour:
-            word = f"\x1b[{_COLOURS[each.state]}m{word}\x1b[0m"
-        out.append(f"{word} {printable(each.path)}" + (f"  ({one_line(each.reason)})" if each.reason else ""))
+            word = f"\x1b[{_COLOURS[state]}m{word}\x1b[0m"
+        out.append(f"{word} {printable(path)}" + (f"  ({one_line(reason)})" if reason else ""))
     if len(shown) < len(lines):
         out.append(f"… and {len(lines) - len(shown)} more")
-    out.append(summary_line(statuses))
+    out.append(summary_line(answer))
     print("\n".join(out))
 
 
-def summary_line(statuses: list) -> str:
+def summary_line(answer: Answer) -> str:
     """`12 assets: 9 ok, 2 missing, 1 modified (34.1 MB)`."""
-    counts: dict[str, int] = {}
-    for each in statuses:
-        counts[each.state] = counts.get(each.state, 0) + 1
-    if not statuses:
+    number = sum(answer.counts.values())
+    if not number:
         return "no assets yet: regen-vcs generate, or regen-vcs add"
-    parts = [f"{counts[state]} {state}" for state in reversed(_ORDER) if state in counts]
-    noun = "asset" if len(statuses) == 1 else "assets"
-    return f"{len(statuses)} {noun}: {', '.join(parts)} ({human_size(sum(each.size for each in statuses))})"
+    parts = [f"{answer.counts[state]} {state}" for state in reversed(_ORDER) if state in answer.counts]
+    noun = "asset" if number == 1 else "assets"
+    return f"{number} {noun}: {', '.join(parts)} ({human_size(answer.total)})"
 
 
 def printable(path: str) -> str:

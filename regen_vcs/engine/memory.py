@@ -12,7 +12,7 @@ import os
 import time
 from collections import namedtuple
 
-from regen_vcs.model.facts import Facts, facts_of
+from regen_vcs.model.facts import Facts, facts_of, facts_of_recipe
 from regen_vcs.platform.files import StatSig, write_all, write_atomic
 
 # A file changed this recently could change again without its time stamp moving (kernel ticks are 1-10 ms).
@@ -78,7 +78,7 @@ class Memo:
 
         oid: the text's blob id. The asset's name counts too: its suffix is part of the key.
         """
-        name = f"s:{oid}:{os.path.splitext(asset_path)[1].lower()}:{asset_path.count('#')}"
+        name = _facts_name(oid, asset_path)
         known = self.get(name)
         if isinstance(known, list) and len(known) == len(Facts._fields):
             return name, Facts(*known)
@@ -86,6 +86,12 @@ class Memo:
         if not facts.problem:  # a problem names its file: it is not a property of the bytes alone
             self.put(name, facts)
         return name, facts
+
+    def know(self, recipe, oid: str, asset_path: str) -> None:
+        """Note the facts of a text that was just made of `recipe`, so that nobody has to parse it."""
+        name = _facts_name(oid, asset_path)
+        if self.get(name) is None:
+            self.put(name, facts_of_recipe(recipe, asset_path))
 
     def save(self) -> None:
         """Append what is new. A torn or interleaved line is skipped by the next reader.
@@ -125,6 +131,10 @@ class Memo:
             except OSError:
                 self._lines = {}
         return self._lines
+
+
+def _facts_name(oid: str, asset_path: str) -> str:
+    return f"s:{oid}:{os.path.splitext(asset_path)[1].lower()}:{asset_path.count('#')}"
 
 
 def _encoded(name: str) -> bytes:

@@ -7,7 +7,7 @@ import os
 from regen_vcs.engine.keys import read_recipe
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError
-from regen_vcs.git.index import forget_listing
+from regen_vcs.git.index import blob_oid, forget_listing
 from regen_vcs.model.paths import SIDECAR_SUFFIX, check_asset_path, sidecar_of
 from regen_vcs.model.recipe import Recipe, parse_recipe, recipe_bytes
 from regen_vcs.platform.files import write_all
@@ -31,7 +31,8 @@ def write_sidecar(ws: Workspace, path: str, recipe: Recipe) -> None:
     if has_sidecar(ws, path):
         read_recipe(ws.root, path)
     data = recipe_bytes(recipe)
-    parse_recipe(data, sidecar)  # what we write, we can read: or it is not written
+    readable = parse_recipe(data, sidecar)  # what we write, we can read: or it is not written
+    ws.memo.know(readable, blob_oid(data, ws.repo.oid_format), path)
     if len(os.path.basename(sidecar).encode("utf-8", "surrogateescape")) > 255:
         raise InvalidError(f"{path}: too long a name: no room for {SIDECAR_SUFFIX}")
     forget_listing(ws.repo)  # git may put the old text back without touching its index

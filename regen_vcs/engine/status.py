@@ -13,10 +13,11 @@ from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.memory import EMPTY_ROW, Row
 from regen_vcs.engine.observe import size_of_files
 from regen_vcs.engine.planner import Observed, is_edited
+from regen_vcs.engine.quiet_recorder import Recorder
 from regen_vcs.engine.sync import Snapshot, WorktreeLock, has_all, look, remember, store_files
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError
-from regen_vcs.git.tracking import media_files
+from regen_vcs.git.tracking import media_files, tracked_patterns
 
 Status = namedtuple("Status", ("path", "state", "reason", "generator", "key", "output", "on_disk", "size"))
 Survey = namedtuple("Survey", ("statuses", "snapshot"))
@@ -44,8 +45,11 @@ def survey(ws: Workspace) -> Survey:
 
 def survey_all(ws: Workspace) -> Survey:
     """As `survey`, with the assets of the second layout, which have no sidecars."""
+    recorder = Recorder(ws)
     found = survey(ws)
     if not in_place.is_used(ws):
+        if not tracked_patterns(ws.repo):
+            recorder.record(found.snapshot, found.statuses)
         return found
     more = [_in_place_status(ws, each) for each in in_place.look_in_place(ws) if each.path not in found.snapshot.assets]
     return Survey(sorted([*found.statuses, *more], key=lambda each: each.path), found.snapshot)
