@@ -1,6 +1,7 @@
 """The error tree. Every error a user can cause is one of these, and nothing else reaches them.
 
     RegenError            kind "failed"       exit 1   some assets failed
+    ├── RegenerationError kind "failed"       exit 1   an asset's generator failed, or could not be run
     ├── UsageError        kind "usage"        exit 2   the call's words are off
     ├── InvalidError      kind "invalid"      exit 3   a sidecar, manifest or configuration is not valid
     │   └── NewerFormat   kind "newer"        exit 3   written by a newer regen-vcs: left alone
@@ -30,6 +31,17 @@ class RegenError(Exception):
 
     def to_json(self) -> dict[str, object]:
         return {"error": {"kind": self.kind, "what": self.what, "hint": self.hint}}
+
+
+class RegenerationError(RegenError):
+    """An asset could not be made. path: the asset; log: hash of what its generator printed, or None (`show --log`).
+
+    transient: another time it may go well (a server that is away).
+    """
+
+    def __init__(self, what: str, hint: str | None = None, *, path: str = "", log: str | None = None, transient: bool = False):
+        super().__init__(what, hint)
+        self.path, self.log, self.transient = path, log, transient
 
 
 class UsageError(RegenError):

@@ -43,6 +43,8 @@ class Home:
             "REGEN_KEEP_DIR": str(self.keep),
             "REGEN_CACHE_DIR": str(self.cache),
             "REGEN_CONFIG_DIR": str(base / "config"),
+            # Tests that want a worker in the background say so: the others' folders go away under it.
+            "REGEN_CHECKOUT_BACKGROUND": "false",
         }
         (self.home / ".gitconfig").write_text(
             "[user]\n\tname = A Test\n\temail = a@test.invalid\n[init]\n\tdefaultBranch = main\n"

@@ -6,6 +6,7 @@ import os
 
 import click
 
+from regen_vcs.cli.making import note_linked_files
 from regen_vcs.cli.terminal import asset_paths, note, say, workspace
 from regen_vcs.cli.words import input_targets, pairs, param_texts
 from regen_vcs.engine.edit import move_asset, remove_assets, set_params
@@ -32,6 +33,7 @@ def set_command(asset, params, unset, inputs, models) -> int:
             ws, path, param_texts(params, ""), unset=list(unset), inputs=input_targets(ws, inputs),
             models=pairs(models, "--model", "ROLE=ALIAS"),
         )
+        note_linked_files(ws, path)
     for line in lines:
         say(f"{path}: {line}")
     if not lines:

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from regen_vcs.cli.making import run_making
+from regen_vcs.cli.making import note_linked_files, run_making
 from regen_vcs.cli.terminal import say, workspace
 from regen_vcs.cli.words import input_targets, pairs, param_texts
 from regen_vcs.engine.compose import Composer, check_new_asset, record_sidecar, refuse_cycle
@@ -42,6 +42,7 @@ def generate_command(asset, generator, params, models, inputs, tags, no_run) -> 
         refuse_cycle(ws, path, recipe)
         record_sidecar(ws, path, recipe)
         if no_run:
+            note_linked_files(ws, path)
             say(f"{path}.regen.json written; make it with: regen-vcs regenerate {asset}")
             return 0
         return run_making(ws, [path], force=False)

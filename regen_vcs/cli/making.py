@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 from regen_vcs.cli.terminal import MakingProgress, note
-from regen_vcs.engine.making import Made, make_assets
+from regen_vcs.engine.making import make_assets, refresh_recipe
+from regen_vcs.engine.settling import Made
 from regen_vcs.engine.workspace import Workspace
-from regen_vcs.errors import RegenError, worst_exit_code
+from regen_vcs.errors import Interrupted, RegenError, worst_exit_code
 from regen_vcs.model.quantities import human_duration, human_size
 
 
-def run_making(ws: Workspace, paths: list[str], *, force: bool, workers: int | None = None) -> int:
+def run_making(ws: Workspace, paths: list[str], *, force: bool, workers: int | None = None, frames: tuple[int, ...] = ()) -> int:
     """Make these assets as the user's own verb; the exit code."""
     codes = []
-    with MakingProgress(len(paths)) as progress:
-        for made in make_assets(ws, paths, by_user=True, force=force, workers=workers, progress=progress):
-            progress.finished(made.path)
-            if made.verdict == "failed":
-                codes.append(_say_failure(made.error))
-            else:
-                progress.say(line_of(made))
-    return worst_exit_code(codes)
+    try:
+        with MakingProgress(len(paths)) as progress:
+            for made in make_assets(ws, paths, by_user=True, force=force, frames=frames, workers=workers, progress=progress):
+                progress.finished(made.path)
+                codes.append(say_failure(made.error) if made.verdict == "failed" else 0)
+                if made.verdict != "failed":
+                    progress.say(line_of(made))
+    except KeyboardInterrupt:
+        left = len(paths) - len(codes)
+        hint = f"{left} left in the queue: regen-vcs worker goes on with them, regen-vcs queue cancel --all forgets them"
+        raise Interrupted("interrupted", hint) from None
+    return worst_exit_code([code for code in codes if code])
 
 
-def _say_failure(error: RegenError) -> int:
+def note_linked_files(ws: Workspace, path: str) -> None:
+    """Bring the inputs that the generator finds by itself up to date; a word where it could not look."""
+    error = refresh_recipe(ws, path)
+    if error is not None:
+        note(f"note: what it links is not listed yet: {error.what}")
+        if error.hint:
+            note(f"  hint: {error.hint}")
+
+
+def say_failure(error: RegenError) -> int:
     note(f"error: {error.what}")
     if error.hint:
         note(f"  hint: {error.hint}")

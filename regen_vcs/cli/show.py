@@ -108,10 +108,25 @@ def _recipe_lines(found: dict) -> list[str]:
     rows += [(f"params.{name}", _value(value)) for name, value in found["params"].items()]
     rows += [(f"inputs.{each['name']}", f"{each['path']}  ({each['kind']}, {each['state']})") for each in found["inputs"]]
     for role, model in found["models"].items():
-        words = [model.get("name"), model.get("version"), _short(model.get("hash"))]
+        words = [model.get("name"), model.get("version"), _short(model.get("hash")) or "(unpinned: by name only)"]
         rows.append((f"models.{role}", " ".join(word for word in words if word)))
     rows.append(("key", found["key"] or "none: an input is pending or missing"))
+    rows += _origin_rows(found["meta"])
     return ["", "recipe", *_table(rows)]
+
+
+def _origin_rows(meta: dict) -> list[tuple[str, str]]:
+    """Who made it and for what, where that was captured; where the recipe was found, and what was not in there."""
+    rows = [(name, str(meta[name])) for name in ("agent", "task", "tool") if isinstance(meta.get(name), str)]
+    captured, recovered = meta.get("captured"), meta.get("recovered")
+    if isinstance(captured, dict) and isinstance(captured.get("excluded"), list):
+        rows.append(("not recorded", ", ".join(map(str, captured["excluded"]))))
+    if isinstance(recovered, dict):
+        rows.append(("recovered from", str(recovered.get("from"))))
+        missing = recovered.get("missing")
+        if isinstance(missing, list) and missing:
+            rows.append(("not recovered", "; ".join(map(str, missing))))
+    return rows
 
 
 def _table(rows: list[tuple[str, str]]) -> list[str]:

@@ -27,7 +27,7 @@ def sync_command(dry_run: bool, as_json: bool) -> int:
     """
     with workspace() as ws, MakingProgress(0) as progress:
         report = check_out(ws, BY_HAND, dry_run=dry_run, making=progress, waiting=waiting)
-    outcome, made = report
+    outcome, made = report.outcome, report.made
     failed = dict(outcome.failed) | {each.path: each.error for each in made if each.verdict == "failed"}
     if as_json:
         print_json(outcome.plan.to_json() | {

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from regen_vcs.cli.main import json_text, one_line, printable
+from regen_vcs.engine import choosing
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError, UsageError, worst_exit_code
 
@@ -46,28 +47,7 @@ def asset_paths(ws: Workspace, arguments: Iterable[str]) -> list[str]:
 
 def chosen_by(ws: Workspace, arguments: Iterable[str]) -> Callable[[str], bool]:
     """A test for asset paths: named themselves, below a named folder, or matched by a glob (a git pathspec)."""
-    plain: list[str] = []
-    globs: list[str] = []
-    for argument in arguments:
-        path = ws.asset_arg(argument, os.getcwd())
-        (globs if any(c in argument for c in "*?[") and not os.path.lexists(argument) else plain).append(path)
-    if not plain and not globs:
-        return lambda path: True
-    matches = _glob_test(globs)
-
-    def wanted(path: str) -> bool:
-        return any(each in (".", path) or path.startswith(each + "/") for each in plain) or matches(path)
-
-    return wanted
-
-
-def _glob_test(globs: list[str]) -> Callable[[str], bool]:
-    """git's own wildcards: `*` crosses folders."""
-    import fnmatch
-    import re
-
-    patterns = [re.compile(fnmatch.translate(each)) for each in globs]
-    return lambda path: any(pattern.match(path) for pattern in patterns)
+    return choosing.chosen_by(ws, arguments, os.getcwd())
 
 
 class Wanted:
@@ -152,6 +132,11 @@ class MakingProgress:
             self._progress.remove_task(bar)
         self._finished += 1
         self._progress.update(self._all, completed=self._finished, done=f"{self._finished} of {self._total}")
+
+    def expect(self, total: int, left: str) -> None:
+        """How many there are in all by now, and in words how long they will take."""
+        if self._progress:
+            self._progress.update(self._all, total=total, description=left, done=f"{self._finished} of {total}")
 
     def say(self, text: str) -> None:
         """Print a result line above the bars."""

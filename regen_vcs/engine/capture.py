@@ -1,10 +1,14 @@
-"""`add`: existing media become assets. Without a recipe they are source assets: bytes nothing can make again."""
+"""`add`: existing media become assets. Without a recipe they are source assets: bytes nothing can make again.
+
+The recipe is what the user says, else what the program that made the file left in it (engine/recovery.py).
+"""
 
 from __future__ import annotations
 
 import os
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 from regen_vcs import media
@@ -12,6 +16,7 @@ from regen_vcs.engine import in_place
 from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.memory import EMPTY_ROW
 from regen_vcs.engine.observe import frame_number, hash_of_files, list_files, manifest_of, size_of_files
+from regen_vcs.engine.recovered import keep_recovery, record_recovery, recovery_of, with_recovery
 from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
 from regen_vcs.engine.sync import Snapshot, WorktreeLock, look, remember
 from regen_vcs.engine.workspace import Workspace
@@ -20,20 +25,21 @@ from regen_vcs.git import index, version
 from regen_vcs.model.paths import SIDECAR_SUFFIX, check_asset_path, fold, frames_text, parse_sequence
 from regen_vcs.model.recipe import Output, Recipe
 
-# action: "added", "updated" (a source asset's new bytes), "unchanged"
-Added = namedtuple("Added", ("path", "action", "error"))
+# action: "added", "updated" (a source asset's new bytes, or its recipe found), "unchanged"; recovery: what was found in it
+Added = namedtuple("Added", ("path", "action", "error", "recovery"), defaults=(None,))
 # What is to be stored and written: `recipe` is the sidecar but for its new output.
-_Capture = namedtuple("_Capture", ("path", "recipe", "action"))
+_Capture = namedtuple("_Capture", ("path", "recipe", "action", "recovery"), defaults=(None,))
 
 
 def add_assets(
     ws: Workspace, paths: list[str], *, as_one: bool = False, as_source: bool = False, recipe: Recipe | None = None,
-    progress=None,
+    recover: bool | None = None, progress=None,
 ) -> list[Added]:
     """Capture files; a directory file by file, or with `as_one` as one asset.
 
-    recipe: what made them, where the user says so (then one path only). What was named is an error where it cannot
-    be added; what is found in a directory is passed over where it is no candidate.
+    recipe: what made them, where the user says so (then one path only). recover: read recipes out of the files; None:
+    of new assets, where there is one; True: of source assets too, and it must be there. What was named is an error
+    where it cannot be added; what is found in a directory is passed over where it is no candidate.
     """
     with WorktreeLock(ws):
         ws.reload_state()
@@ -44,7 +50,7 @@ def add_assets(
         captures: list[_Capture] = []
         for path in [*named, *found]:
             try:
-                capture = _capture_of(ws, snapshot, path, recipe, as_source)
+                capture = _capture_of(ws, snapshot, path, recipe, as_source, recover)
             except RegenError as error:
                 results.append(Added(path, "failed", error))
                 continue
@@ -112,16 +118,23 @@ def _is_ours(name: str) -> bool:
     return name.endswith(SIDECAR_SUFFIX) or name in (".gitattributes", ".gitignore", ".gitmodules", "regen.toml")
 
 
-def _capture_of(ws: Workspace, snapshot: Snapshot, path: str, recipe: Recipe | None, as_source: bool) -> _Capture | None:
+def _capture_of(
+    ws: Workspace, snapshot: Snapshot, path: str, recipe: Recipe | None, as_source: bool, recover: bool | None
+) -> _Capture | None:
     """What is to be written for `path`; None where its sidecar says so already.
 
     An asset that exists: a source asset follows its file; a generated one does not.
     """
     desired = snapshot.assets.get(path)
     if desired is None:
-        return _Capture(path, recipe or Recipe(), "added")
+        wanted = recipe is None and not as_source and recover is not False
+        recovery = recovery_of(ws, path, required=bool(recover)) if wanted else None
+        return _Capture(path, recovery.recipe if recovery else recipe or Recipe(), "added", recovery)
     if desired.facts.problem:
         raise InvalidError(desired.facts.problem[1], desired.facts.problem[2])
+    if recover and desired.facts.is_source:
+        recovery = recovery_of(ws, path, required=True)
+        return _Capture(path, with_recovery(read_sidecar(ws, path), recovery), "updated", recovery)
     if snapshot.seen(path).hash == desired.facts.out_hash:
         return None
     if not desired.facts.is_source and not as_source:
@@ -148,21 +161,39 @@ def _capture_all(ws: Workspace, snapshot: Snapshot, captures: list[_Capture], pr
             try:
                 if capture.action == "added":
                     _check_path(ws, taken, capture.path)
-                outputs.append((capture, _ingest(ws, capture.path)))
+                output = _ingest(ws, capture.path)
+                if capture.recovery:
+                    output = keep_recovery(ws, capture.path, capture.recovery, output)
+                outputs.append((capture, output))
             except (RegenError, OSError) as error:
                 failure = error if isinstance(error, RegenError) else RegenError(f"{capture.path}: {error.strerror}")
                 results.append(Added(capture.path, "failed", failure))
             if progress:
                 progress(capture.path, number + 1, len(captures))
     _announce(ws, snapshot, [capture.path for capture, _ in outputs if capture.action == "added"])
-    for (path, base, action), output in _with_looks(ws, outputs):
-        try:
-            meta = {"created": created, **base.meta} if action == "added" else base.meta
-            write_sidecar(ws, path, base.replace(output=output, meta=meta))
-            results.append(Added(path, action, None))
-        except RegenError as error:
-            results.append(Added(path, "failed", error))
+    results += _write_all(ws, _with_looks(ws, outputs), created)
     return results
+
+
+def _write_all(ws: Workspace, outputs: list[tuple[_Capture, Output]], created: str) -> list[Added]:
+    """The sidecars, and of what was recovered the records, which become visible together."""
+    results: list[Added] = []
+    with ws.results.batch() if any(capture.recovery for capture, _ in outputs) else nullcontext():
+        for capture, output in outputs:
+            results.append(_write_one(ws, capture, output, created))
+    return results
+
+
+def _write_one(ws: Workspace, capture: _Capture, output: Output, created: str) -> Added:
+    path, base, action, recovery = capture
+    try:
+        meta = {"created": created, **base.meta} if action == "added" else base.meta
+        write_sidecar(ws, path, base.replace(output=output, meta=meta))
+        if recovery:
+            record_recovery(ws, path, base, output, created)
+        return Added(path, action, None, recovery)
+    except RegenError as error:
+        return Added(path, "failed", error)
 
 
 def _announce(ws: Workspace, snapshot: Snapshot, paths: list[str]) -> None:

@@ -12,6 +12,7 @@ import shlex
 import stat
 from collections import namedtuple
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from regen_vcs.engine.check_inputs import Lineage
 from regen_vcs.engine.memory import EMPTY_ROW
@@ -335,7 +336,8 @@ class Checker:
             self._say_error(sidecar, _at_generator(error), self._mend_table(error))
             return
         asset = sidecar.removesuffix(SIDECAR_SUFFIX)
-        for field, reason, mend, severity in check_params(recipe, asset, table, self._exported_schema):
+        code = partial(self._code_files, recipe.generator)
+        for field, reason, mend, severity in check_params(recipe, asset, table, self._exported_schema, code):
             self._say(sidecar, field, reason, mend, severity)
         self._check_definition(sidecar, recipe)
 
@@ -360,6 +362,10 @@ class Checker:
                 sidecar, "definition", f"{recipe.generator} is defined otherwise in what is committed: nobody can make this again",
                 f"git add {PROJECT_FILE} and the code it names, or: regen-vcs regenerate {quoted(asset)}", WARNING,
             )
+
+    def _code_files(self, generator: str) -> dict[str, bytes]:
+        _, code = self._project.definition(generator, self._read_code, self._list_code)
+        return {dest: self._read_code(path) for dest, (path, _) in code.items()}
 
     def _list_code(self, globs: list[str]) -> list[str]:
         return [path for path in self._version.matching(globs) if any(glob_matches(glob, path) for glob in globs)]

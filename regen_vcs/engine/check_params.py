@@ -18,14 +18,20 @@ Finding = tuple[str | None, str, str | None, str]
 
 
 def check_params(
-    recipe: Recipe, asset: str, table: Mapping[str, Any], exported_schema: Callable[[str], bytes | None]
+    recipe: Recipe,
+    asset: str,
+    table: Mapping[str, Any],
+    exported_schema: Callable[[str], bytes | None],
+    code: Callable[[], Mapping[str, bytes]],
 ) -> Iterator[Finding]:
-    """What is wrong with the params. table: the generator's in regen.toml, {} for a plain one.
+    """What is wrong with the params. table: the generator's in regen.toml, {} for a plain one; code(): its files.
 
     exported_schema(generator): JSON Schema text, or None. A generator that is not installed here is a warning.
     """
+    if "recovered" in recipe.meta:
+        return  # read out of a file: it says what was, and need not fit what is installed here
     try:
-        generator = registry.load(recipe.generator, table or None)
+        generator = registry.load(recipe.generator, table or None, code if table else None)
     except UsageError as error:
         yield from _check_exported(recipe, error, exported_schema)
         return

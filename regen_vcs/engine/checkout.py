@@ -8,10 +8,12 @@ from collections.abc import Callable
 from regen_vcs.engine import in_place
 from regen_vcs.engine.sync import Outcome, Trigger, sync
 from regen_vcs.engine.workspace import Workspace
+from regen_vcs.errors import RegenError
 from regen_vcs.model.plan import FETCH, QUEUE, REFUSE, REGENERATE, Step
 from regen_vcs.model.quantities import human_duration
 
-Report = namedtuple("Report", ("outcome", "made"))
+# queued: how many of the missing are left to a worker.
+Report = namedtuple("Report", ("outcome", "made", "queued"), defaults=(0,))
 
 
 def check_out(
@@ -23,22 +25,43 @@ def check_out(
     progress: Callable[[Step, int, int], None] | None = None,
     making: Callable[[str, float, str], None] | None = None,
     waiting: Callable[[], None] | None = None,
+    tick: Callable[[], None] | None = None,
 ) -> Report:
-    """One sync and the regenerations it planned. `making(path, fraction, message)` follows the generators."""
+    """One sync and the regenerations it planned. `making(path, fraction, message)` follows the generators, from any
+    thread; `tick` is called from this one while they run, and what it raises ends them."""
     outcome = sync(ws, trigger, paths=paths, dry_run=dry_run, progress=progress, waiting=waiting)
     steps = outcome.plan.of(REGENERATE)
     made = []
     if paths is None:  # the filter's notes are about sidecars
         made = in_place.follow(ws, outcome, trigger, dry_run=dry_run, making=making)
+    queued = 0 if dry_run else _leave_to_worker(ws, trigger, outcome)
     if dry_run or not steps:
-        return Report(outcome, made)
+        return Report(outcome, made, queued)
     # NumPy, pydantic and the registry: only where something is really made.
     from regen_vcs.engine.making import regenerate_steps
 
-    return Report(outcome, made + list(regenerate_steps(ws, steps, progress=making)))
+    return Report(outcome, made + list(regenerate_steps(ws, steps, progress=making, tick=tick)), queued)
 
 
-def missing_line(outcome: Outcome, made: list | None = None) -> str | None:
+def _leave_to_worker(ws: Workspace, trigger: Trigger, outcome: Outcome) -> int:
+    """Queue what takes longer than anybody waits for in the foreground; how many."""
+    later = outcome.plan.of(QUEUE)
+    if not later or not trigger.queues or ws.settings.get("checkout.missing") != "regenerate":
+        return 0
+    if not ws.settings.get("checkout.background") or (trigger.name == "filter" and ws.repo.in_sequence()):
+        return 0
+    from regen_vcs.engine.background import (
+        leave_to_worker,  # SQLite and subprocess: only where they are needed
+    )
+
+    try:
+        return leave_to_worker(ws, [step.path for step in later])
+    except (RegenError, OSError) as error:
+        outcome.plan.notices.append(f"the missing could not be queued: {getattr(error, 'what', error)}")
+        return 0
+
+
+def missing_line(outcome: Outcome, made: list | None = None, queued: int = 0) -> str | None:
     """`3 assets missing: 2 to regenerate (4 min), 1 cannot be had (…); run …`; None where nothing is missing."""
     steps = outcome.plan.of(FETCH, QUEUE, REFUSE)
     failed = [each for each in made or () if each.verdict == "failed"]
@@ -52,6 +75,8 @@ def missing_line(outcome: Outcome, made: list | None = None) -> str | None:
     if later:
         parts.append(f"{len(later)} to regenerate ({price(later)})")
         hint = "run: regen-vcs sync"
+        if queued:
+            hint = "a worker makes them; follow it: regen-vcs queue --follow"
     refused = [step for step in steps if step.action == REFUSE]
     for reason, count in _reasons(refused):
         parts.append(f"{count} not to be had ({reason})")

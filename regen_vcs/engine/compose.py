@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from regen_vcs.engine.definitions import Definitions
 from regen_vcs.engine.ignoring import refresh_ignores
+from regen_vcs.engine.models import configured_model
 from regen_vcs.engine.sidecars import has_sidecar, read_sidecar, write_sidecar
 from regen_vcs.engine.sync import WorktreeLock, look, remember
 from regen_vcs.engine.workspace import Workspace
@@ -21,7 +22,7 @@ from regen_vcs.git import index
 from regen_vcs.model.canonical import normalise
 from regen_vcs.model.paths import check_asset_path, fold, relative_input, resolve_input, sidecar_of
 from regen_vcs.model.recipe import Model, Recipe
-from regen_vcs.model.schema import parse_param
+from regen_vcs.model.schema import near_miss, parse_param
 
 _SPELLING = "check its spelling; paths are relative to the folder you are in"
 
@@ -34,10 +35,11 @@ class Composer:
         self._definitions = Definitions(ws, from_disk=True)
 
     def new(self, path: str, generator: str, params: Mapping[str, str], models: Mapping[str, str],
-            inputs: Mapping[str, str], meta: Mapping[str, object]) -> Recipe:
+            inputs: Mapping[str, str], meta: Mapping[str, object], values: Mapping[str, object] | None = None) -> Recipe:
         """The complete recipe of a new or re-made asset; what its sidecar held beside the recipe stays.
 
-        params: {name: text as typed}; models: {role: alias in regen.toml}; inputs: {name: repo path or @root/…}.
+        params: {name: text as typed}; values: {name: value as it is}; models: {role: alias in regen.toml}; inputs: {name:
+        repo path or @root/…}.
         """
         self._check_suffix(path, generator)
         old = read_sidecar(self._ws, path) if has_sidecar(self._ws, path) else Recipe(
@@ -47,11 +49,25 @@ class Composer:
             old,
             generator=generator,
             definition=self._definitions.current(generator),
-            params=self.complete(generator, self.typed(generator, params)),
-            models={role: self.model(alias) for role, alias in models.items()},
+            params=self.complete(generator, {**self.typed(generator, params), **(values or {})}),
+            models={role: self.model(alias) for role, alias in self._with_default_models(generator, models).items()},
             inputs={name: self.input_value(path, target) for name, target in inputs.items()},
         )
         return replace(recipe, meta={**recipe.meta, **meta})
+
+    def captured(self, path: str, generator: str, params: Mapping[str, str], models: Mapping[str, str],
+                 inputs: Mapping[str, str], meta: Mapping[str, object]) -> Recipe:
+        """As `new`, for what was made by something that is not installed here: params are JSON where they parse as such."""
+        old = read_sidecar(self._ws, path) if has_sidecar(self._ws, path) else Recipe()
+        return replace(
+            old,
+            generator=generator,
+            definition=None,
+            params={name: parse_param({}, name, text) for name, text in params.items()},
+            models={role: self.model(alias) for role, alias in models.items()},
+            inputs={name: self.input_value(path, target) for name, target in inputs.items()},
+            meta={**old.meta, **meta},
+        )
 
     def typed(self, generator: str, texts: Mapping[str, str]) -> dict:
         schema = registry.params_schema(self._load(generator))
@@ -73,7 +89,19 @@ class Composer:
             hint = f"did you mean {near[0]}?" if near else f"define it in regen.toml: [models.{alias}] name = …"
             raise UsageError(f"there is no model {alias!r} in regen.toml", hint)
         table = tables[alias]
-        return Model(hash=table.get("hash"), name=table.get("name"), version=table.get("version"))
+        return configured_model(alias, table)
+
+    def _with_default_models(self, generator: str, models: Mapping[str, str]) -> dict[str, str]:
+        """{role: alias}: as said, and `[defaults.models]` for what else this generator wants. UsageError for a role
+        that it has not."""
+        roles = getattr(self._load(generator), "model_roles", None)
+        if roles is None:  # it does not say, so anything goes
+            return dict(models)
+        for role in models:
+            if role not in roles:
+                raise UsageError(f"{generator} has no model called {role!r}", f"it has {', '.join(roles) or 'none'}")
+        defaults = self._ws.settings.defaults("models")
+        return {role: defaults[role] for role in roles if role in defaults} | dict(models)
 
     def input_value(self, path: str, target: str) -> str:
         """How an input stands in the sidecar of `path`; UsageError where it does not exist."""
@@ -96,7 +124,8 @@ class Composer:
             raise UsageError(f"{path}: {generator} writes {' and '.join(suffixes)}, not {found}", hint)
 
     def _load(self, generator: str):
-        return registry.load(generator, self._definitions.table(generator) or None)
+        definitions = self._definitions
+        return registry.load(generator, definitions.table(generator) or None, lambda: definitions.code_files(generator))
 
 
 @contextmanager
@@ -107,6 +136,13 @@ def _pointing_to_schema(generator: str) -> Iterator[None]:
     except InvalidError as error:
         error.hint = error.hint or f"what it takes: regen-vcs schema {generator}"
         raise
+
+
+def is_foreign(generator: str) -> bool:
+    """Whether a name can only mean something that made media elsewhere: not installed, and no slip of the pen."""
+    if ":" in generator or registry.is_installed(generator):
+        return False
+    return near_miss(generator, registry.names()) is None
 
 
 def check_new_asset(ws: Workspace, path: str) -> None:

@@ -159,6 +159,8 @@ class Settings:
             raise InvalidError(
                 f"{what} is {_quoted(raw)}, not {allowed_words(setting)}", "mend or remove it", field=setting.name
             ) from None
+        if setting.kind == "paths":
+            return tuple(expand_home(each, self._environ) for each in value)
         return expand_home(value, self._environ) if setting.kind == "path" else value
 
     def _computed_default(self, setting: Setting) -> Any:

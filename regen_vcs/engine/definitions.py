@@ -42,6 +42,10 @@ class Definitions:
         """{name below {code}: (repository path, hash)} of the scripts this generator runs."""
         return self._define(generator)[1]
 
+    def code_files(self, generator: str) -> dict[str, bytes]:
+        """{name below {code}: bytes} of the scripts this generator runs."""
+        return {dest: self._read_code(path) for dest, (path, _) in self.code(generator).items()}
+
     def code_bytes(self, path: str) -> bytes:
         return self._read_code(path)
 

@@ -17,14 +17,18 @@ from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, rememb
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError, UsageError
 from regen_vcs.git import index
+from regen_vcs.model.model_reference import model_words
 from regen_vcs.model.paths import frame_path, parse_sequence, relative_input, resolve_input, sidecar_of
 from regen_vcs.model.plan import REMOVE, Step
-from regen_vcs.model.recipe import Recipe, recipe_bytes
+from regen_vcs.model.recipe import Model, Recipe, recipe_bytes
 
 
 def set_params(ws: Workspace, path: str, texts: Mapping[str, str], *, unset: list[str], inputs: Mapping[str, str],
-               models: Mapping[str, str]) -> list[str]:
-    """Change a recipe's parameters, inputs and models; one line for each change. The output stays: it is stale now."""
+               models: Mapping[str, str], values: Mapping[str, object] | None = None) -> list[str]:
+    """Change a recipe's parameters, inputs and models; one line for each change. The output stays: it is stale now.
+
+    texts: parameters as typed, values: as they are.
+    """
     composer = Composer(ws)
     with WorktreeLock(ws):
         ws.reload_state()
@@ -33,7 +37,7 @@ def set_params(ws: Workspace, path: str, texts: Mapping[str, str], *, unset: lis
         recipe = read_sidecar(ws, path)
         if recipe.generator is None:
             raise UsageError(f"{path}: a source asset has no parameters", "to give it a recipe: regen-vcs generate")
-        params = {**recipe.params, **composer.typed(recipe.generator, texts)}
+        params = {**recipe.params, **composer.typed(recipe.generator, texts), **(values or {})}
         for name in unset:
             if params.pop(name, None) is None and name not in recipe.inputs and name not in recipe.models:
                 raise UsageError(f"{path}: there is no parameter, input or model {name!r} to unset", f"see: regen-vcs show {path}")
@@ -78,6 +82,8 @@ def _short(value: str | None) -> str:
 def _shown(value: object) -> str:
     if value is None:
         return "none"
+    if isinstance(value, Model):
+        return model_words(value)
     text = str(value) if not isinstance(value, str) else repr(value)
     return text if len(text) <= 80 else text[:77] + "…"
 

@@ -24,6 +24,7 @@ from regen_vcs.engine.takes import output_of_record
 from regen_vcs.engine.trust import untrusted_reason
 from regen_vcs.engine.workspace import PROJECT_FILE, Workspace
 from regen_vcs.errors import InvalidError, RegenError
+from regen_vcs.generators.registry import is_installed
 from regen_vcs.model.generator_table import definition_table
 from regen_vcs.model.key import compute_key
 from regen_vcs.model.paths import sidecar_of
@@ -387,6 +388,8 @@ def _on_regenerate(ws: Workspace, path: str) -> str:
     """What the user's own `regenerate` would do, with inputs and definition as they are on disk."""
     snapshot = user_look(ws)
     desired = snapshot.assets[path]
+    if not is_installed(desired.facts.generator):
+        return f"cannot run: no generator {desired.facts.generator.partition(':')[0]} is installed here; gc keeps its bytes"
     try:
         recipe = replace(snapshot.inputs.recipe_of(desired), definition=snapshot.definitions.current(desired.facts.generator))
         snapshot.inputs.preload([desired])

@@ -45,7 +45,7 @@ def sync_noted(noted: set[str], cwd: str, environ: Mapping[str, str]) -> list[st
         report = check_out(ws, FILTER, paths=noted)
     finally:
         ws.close()
-    line = missing_line(report.outcome, report.made)
+    line = missing_line(report.outcome, report.made, report.queued)
     return [*report.outcome.plan.notices, *([line] if line else [])]
 
 

@@ -29,7 +29,7 @@ def after_git(name: str, args: list[str], cwd: str, environ: Mapping[str, str]) 
             _say_it_once(ws, began_ns)
         ws.close()
     lines = list(report.outcome.plan.notices)
-    line = missing_line(report.outcome, report.made)
+    line = missing_line(report.outcome, report.made, report.queued)
     if line:
         lines.append(line)
     return lines + [_made_line(each) for each in report.made if each.verdict == "drifted"]

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.in_place import Asset, swap
 from regen_vcs.engine.keys import Inputs
-from regen_vcs.engine.making import Made
 from regen_vcs.engine.planner import Bring
 from regen_vcs.engine.production import Producer, Take, make_order
 from regen_vcs.engine.prospects import prospects_of
+from regen_vcs.engine.scheduling import downstream_seconds
+from regen_vcs.engine.settling import Made
 from regen_vcs.engine.sync import Outcome, Snapshot, look
 from regen_vcs.engine.takes import measure
 from regen_vcs.engine.workspace import Workspace
@@ -49,11 +50,32 @@ def make_in_place(
     """Run the generators of these; accepted bytes, or others of the same content, take the document's place."""
     assets = {each.path: each for each in wanted}
     waits = {path: _upstream(snapshot, path) & assets.keys() for path in assets}
-    made = []
-    with Producer(snapshot, progress=making) as producer:
-        for batch in producer.run_all(waits, lambda path: make_order(snapshot, path)):
-            made += [_settle(snapshot.ws, assets[path], result, outcome) for path, result in batch]
+    made, failed = [], set()
+    order = sorted(assets, key=downstream_seconds(waits, {}).get, reverse=True)  # what others are made from comes first
+    with Producer(snapshot.ws.environ, progress=_by_path(making)) as producer:
+        for path in order:
+            blocker = next((each for each in waits[path] if each in failed), None)
+            result = _run_one(producer, snapshot, path, blocker)
+            if isinstance(result, RegenError):
+                failed.add(path)
+            made.append(_settle(snapshot.ws, assets[path], result, outcome))
     return made
+
+
+def _run_one(producer: Producer, snapshot: Snapshot, path: str, blocker: str | None) -> Take | RegenError:
+    try:
+        if blocker:
+            raise RegenError(f"{path}: blocked: its input {blocker} failed")
+        producer.submit(make_order(snapshot, path), snapshot)
+    except RegenError as error:
+        return error
+    while not (ended := producer.collect(0.2)):
+        pass
+    return ended[0][1]
+
+
+def _by_path(making):
+    return making and (lambda order, fraction, message: making(order.path, fraction, message))
 
 
 def _upstream(snapshot: Snapshot, path: str) -> set[str]:

@@ -1,32 +1,31 @@
-"""Making assets: what `generate`, `regenerate` and the end of a sync do with takes (DESIGN, section 4's table).
-
-Only the user's own verbs (`by_user`) set a sidecar's output. Whoever else makes something puts a stand-in.
-"""
+"""Making assets: what `generate`, `regenerate` and the end of a sync ask of the queue, and work off themselves."""
 
 from __future__ import annotations
 
 import os
-from collections import namedtuple
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from regen_vcs.engine.definitions import Definitions
-from regen_vcs.engine.desired import Desired
-from regen_vcs.engine.memory import EMPTY_ROW
-from regen_vcs.engine.planner import is_edited
-from regen_vcs.engine.production import JobFailed, Producer, Take, make_order
+from regen_vcs.engine.discovery import refresh_inputs
+from regen_vcs.engine.production import Order, Take, make_order
+from regen_vcs.engine.queue import BLOCKED, MISSING, QUEUED, USER, Job, Owner, Queue, Request, open_queue
+from regen_vcs.engine.requests import requests_for
+from regen_vcs.engine.settling import Made, reread, settle
 from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
-from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, remember, rescue, tidy_spare
-from regen_vcs.engine.takes import measure
+from regen_vcs.engine.status import staleness
+from regen_vcs.engine.sync import Snapshot, look
+from regen_vcs.engine.worker import Present, Worker, finish_request
 from regen_vcs.engine.workspace import Workspace
-from regen_vcs.errors import Interrupted, InvalidError, RegenError
+from regen_vcs.errors import Interrupted, RegenError
 from regen_vcs.generators import registry
 from regen_vcs.model.plan import Step
 
-# verdict: "made", "restored" (same bytes), "equal" (same content), "drifted", "proposed", "filed" (recipe changed
-# meanwhile), "failed"; score: 0..1 for drifted, None where it could not be measured.
-Made = namedtuple("Made", ("path", "verdict", "take", "error", "score"))
+
+class Withdrawn(Interrupted):
+    """Whoever asked for something does not want it any more: what is not finished is not left to others."""
 
 
 def make_assets(
@@ -35,29 +34,147 @@ def make_assets(
     *,
     by_user: bool,
     force: bool = False,
+    frames: tuple[int, ...] = (),
     workers: int | None = None,
     progress: Callable[[str, float, str], None] | None = None,
+    followers: Collection[str] = (),
+    tick: Callable[[], None] | None = None,
 ) -> Iterator[Made]:
     """Run the generators of these assets, dependencies first; yields what became of each as it happens.
 
     by_user: plain inputs and definitions are taken as they are on disk, and a pending or stale sidecar's output is
-    set. Otherwise the index's are taken. workers: how many at once; None: as the user's settings say. On ^C what is finished stays, and Interrupted is raised.
+    set. Otherwise the index's are taken. frames: make these again, of sequences that are made frame by frame; where
+    this process dies, nobody else does. workers: how many at once; None: as the user's settings say. On ^C what is
+    finished stays, what is not stays in the queue, and KeyboardInterrupt or Interrupted is raised.
+
+    followers: of the paths, those that are made only if they are out of date when it is their turn; verdict "present"
+    where they are not. tick: called from this thread several times a second; whatever it raises ends the work, and after
+    `Withdrawn` nothing of it is left in the queue either.
     """
     snapshot = user_look(ws) if by_user else look(ws)
     wanted = list(dict.fromkeys(paths))
     for path in wanted:
         if path not in snapshot.assets:
             raise RegenError(f"{path}: there is no recipe for it", f"regen-vcs generate {path} --generator …")
-    waits = {path: _upstream(snapshot, path) for path in wanted}
+    folder = ws.repo.shared_dir
+    with open_queue(folder) as queue, Owner(folder) as owner:
 
-    def start(path: str):
-        if by_user:
-            _refresh_definition(ws, snapshot, path)
-        return make_order(snapshot, path, force=force)
+        asked_at = time.time()
 
-    with Producer(snapshot, workers=workers or _workers_for(snapshot, wanted), progress=progress) as producer:
-        for batch in producer.run_all(waits, start):
-            yield from _settle(ws, snapshot, [each for each in batch if not isinstance(each[1], Interrupted)], by_user)
+        def ask(requests: list[Request]) -> dict[str, int]:
+            return queue.add(ws.root, requests, USER if by_user else MISSING, request=owner.name, at=asked_at)
+
+        requests, refused = requests_for(snapshot, wanted, queue, force=force)
+        requests = _unforced(requests, followers)
+        yield from settle(ws, snapshot, refused, by_user) if refused else ()
+        ids = ask(requests)
+        desk = _UserDesk(ws, snapshot, by_user, frames, followers)
+        try:
+            with Worker(
+                queue, folder, owner, desk, ws.environ, slots=workers or _workers_for(snapshot, wanted),
+                mark=owner.name, budget=ws.settings.get("budget"), progress=progress,
+            ) as worker:
+                again = lambda names: ask([each for each in requests if each.path in names])  # noqa: E731
+                yield from finish_request(worker, queue, ids, again, tick)
+        except Withdrawn:
+            waiting = [job.id for job in queue.get(ids.values()).values() if job.state in (QUEUED, BLOCKED)]
+            queue.cancel(waiting)
+            raise
+
+
+def regenerate_steps(ws: Workspace, steps: list[Step], *, progress=None, tick=None) -> Iterator[Made]:
+    """The regenerations of a sync's plan: accepted bytes that are nowhere are made again."""
+    return make_assets(ws, [step.path for step in steps], by_user=False, progress=progress, tick=tick)
+
+
+def enqueue(ws: Workspace, paths: list[str], *, by_user: bool, force: bool = False, followers: Collection[str] = ()) -> int:
+    """Leave these to a worker; how many jobs were queued. The user's come before what a checkout misses."""
+    return len(enqueue_jobs(ws, paths, USER if by_user else MISSING, force=force, followers=followers))
+
+
+def enqueue_jobs(
+    ws: Workspace, paths: list[str], priority: int, *, force: bool = False, followers: Collection[str] = ()
+) -> dict[str, int]:
+    """Leave these to a worker; {path: id of its job}. followers: as for `make_assets`."""
+    by_user = priority == USER
+    snapshot = user_look(ws) if by_user else look(ws, paths=set(paths))
+    for path in paths if by_user else ():
+        _refresh_definition(ws, snapshot, path)
+    with Queue(ws.repo.shared_dir) as queue:
+        requests, refused = requests_for(snapshot, [path for path in paths if path in snapshot.assets], queue, force=force)
+        if refused:
+            settle(ws, snapshot, refused, by_user)
+        return queue.add(ws.root, _unforced(requests, followers), priority)
+
+
+def _unforced(requests: list[Request], followers: Collection[str]) -> list[Request]:
+    """Early cutoff: what came along for the sake of its inputs is not made again where they came out the same."""
+    return [each._replace(force=False) if each.path in followers else each for each in requests]
+
+
+def refresh_recipe(ws: Workspace, path: str) -> RegenError | None:
+    """After `set` and `generate --no-run`: write what the generator finds linked; why it could not look, or None."""
+    try:
+        refresh_inputs(ws, user_look(ws), path)
+    except RegenError as error:
+        return error
+    return None
+
+
+def user_look(ws: Workspace) -> Snapshot:
+    """A snapshot in which plain inputs and definitions count as they are on disk."""
+    snapshot = look(ws)
+    snapshot.inputs.from_disk = True
+    snapshot._definitions = Definitions(ws, from_disk=True)
+    return snapshot
+
+
+def force_since(job: Job) -> str:
+    """For `Order.force`: a forced job wants a take that was made after it was asked for."""
+    return _time_text(job.added) if job.force else ""
+
+
+def _time_text(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class _UserDesk:
+    """The foreground: one look at the start, kept current by what is settled."""
+
+    def __init__(
+        self, ws: Workspace, snapshot: Snapshot, by_user: bool, frames: tuple[int, ...] = (), followers: Collection[str] = ()
+    ):
+        self._ws, self._snapshot, self._by_user, self._frames = ws, snapshot, by_user, frames
+        self._followers = frozenset(followers)
+
+    def start(self, jobs: list[Job]) -> list[tuple[Job, Order | RegenError | Present, Snapshot]]:
+        return [(job, self._order(job), self._snapshot) for job in jobs]
+
+    def _order(self, job: Job) -> Order | RegenError | Present:
+        try:
+            if self._by_user:
+                _refresh_definition(self._ws, self._snapshot, job.path)
+                refresh_inputs(self._ws, self._snapshot, job.path)
+            if job.path in self._followers and is_up_to_date(self._snapshot, job.path):
+                return Present(self._snapshot.assets[job.path].facts.out_hash)
+            if self._frames:
+                return make_order(self._snapshot, job.path, force=_time_text(job.added))._replace(frames=self._frames)
+            return make_order(self._snapshot, job.path, force=force_since(job))
+        except RegenError as error:
+            return error
+
+    def settle(self, ended: list[tuple[Job, Take | RegenError]]) -> list[Made]:
+        return settle(self._ws, self._snapshot, [(job.path, result) for job, result in ended], self._by_user)
+
+
+def is_up_to_date(snapshot: Snapshot, path: str) -> bool:
+    """Whether its accepted bytes are on disk, and are what its recipe makes now. RegenError where it cannot be told."""
+    desired = snapshot.assets[path]
+    facts = desired.facts
+    if facts.out_hash is None or snapshot.seen(path).hash != facts.out_hash:
+        return False
+    snapshot.inputs.preload([desired])
+    return staleness(snapshot, desired, snapshot.inputs.key_of(desired)) is None
 
 
 def _workers_for(snapshot: Snapshot, paths: list[str]) -> int:
@@ -70,22 +187,6 @@ def _workers_for(snapshot: Snapshot, paths: list[str]) -> int:
     return (os.cpu_count() or 1) if harmless else 1
 
 
-def user_look(ws: Workspace) -> Snapshot:
-    """A snapshot in which plain inputs and definitions count as they are on disk."""
-    snapshot = look(ws)
-    snapshot.inputs.from_disk = True
-    snapshot._definitions = Definitions(ws, from_disk=True)
-    return snapshot
-
-
-def _upstream(snapshot: Snapshot, path: str) -> set[str]:
-    try:
-        targets = snapshot.inputs.targets(snapshot.assets[path]).values()
-    except InvalidError:
-        return set()
-    return {target for target in targets if snapshot.inputs.is_asset(target)}
-
-
 def _refresh_definition(ws: Workspace, snapshot: Snapshot, path: str) -> None:
     """The user's verbs write the current definition before they run a recipe."""
     facts = snapshot.assets[path].facts
@@ -94,112 +195,4 @@ def _refresh_definition(ws: Workspace, snapshot: Snapshot, path: str) -> None:
     current = snapshot.definitions.current(facts.generator)
     if current != facts.definition:
         write_sidecar(ws, path, replace(read_sidecar(ws, path), definition=current))
-        _reread(ws, snapshot, path)
-
-
-def _reread(ws: Workspace, snapshot: Snapshot, path: str) -> None:
-    from regen_vcs.engine.desired import read_one
-
-    old = snapshot.assets.get(path)
-    tracked = old.tracked if old else False
-    snapshot.assets[path] = read_one(ws.repo, path, ws.state, ws.memo, tracked=tracked, skip=False)
-
-
-def _settle(
-    ws: Workspace, snapshot: Snapshot, batch: list[tuple[str, Take | RegenError]], by_user: bool
-) -> list[Made]:
-    """Give results their places, under the worktree's lock."""
-    paths = {path for path, _ in batch}
-    with WorktreeLock(ws):
-        ws.reload_state()
-        here = look(ws, paths=paths, also=paths)
-        here.inputs.from_disk = snapshot.inputs.from_disk
-        here.inputs.preload([here.assets[path] for path in paths if path in here.assets])
-        made = [_settle_one(ws, here, path, result, by_user) for path, result in batch]
-        tidy_spare(ws)
-        remember(here, {each.path for each in made if each.verdict not in ("made", "restored")})
-        # What comes after in this run sees the new outputs.
-        for path in paths & here.assets.keys():
-            snapshot.assets[path] = here.assets[path]
-            snapshot.observed[path] = here.seen(path)
-    return made
-
-
-def _settle_one(ws: Workspace, here: Snapshot, path: str, result: Take | RegenError, by_user: bool) -> Made:
-    try:
-        if isinstance(result, RegenError):
-            return _settle_failure(ws, here, path, result)
-        return _settle_take(ws, here, path, result, by_user)
-    except RegenError as error:
-        return Made(path, "failed", None, error, None)
-    except OSError as error:
-        return Made(path, "failed", None, RegenError(f"{path}: {error.strerror or error}"), None)
-
-
-def _settle_failure(ws: Workspace, here: Snapshot, path: str, error: RegenError) -> Made:
-    if path in here.assets:
-        try:
-            key = here.inputs.key_of(here.assets[path])
-        except RegenError:
-            key = None
-        log = error.log if isinstance(error, JobFailed) else None
-        ws.state.failed[path] = {"key": key, "reason": error.what, "log": log, "at": _now()}
-    return Made(path, "failed", None, error, None)
-
-
-def _settle_take(ws: Workspace, here: Snapshot, path: str, take: Take, by_user: bool) -> Made:
-    desired = here.assets.get(path)
-    if desired is None or desired.facts.problem or desired.side_sig is None:
-        return Made(path, "filed", take, None, None)
-    if here.inputs.key_of(desired) != take.order.key:
-        return Made(path, "filed", take, None, None)
-    facts = desired.facts
-    ws.state.failed.pop(path, None)
-    executor = Executor(here)
-    _rescue_edited(ws, here, path)
-    if facts.out_hash is None or facts.out_key != take.order.key:
-        if not by_user:
-            return _stand_in(ws, here, executor, desired, take, "proposed", None)
-        return _accept(ws, here, executor, desired, take, "made")
-    if take.hash == facts.out_hash:
-        executor.bring_in(path, take.hash, take.is_tree)
-        return Made(path, "restored", take, None, None)
-    if facts.out_content and take.output.content == facts.out_content:
-        return _stand_in(ws, here, executor, desired, take, "equal", 1.0)
-    return _stand_in(ws, here, executor, desired, take, "drifted", measure(ws, facts.out_hash, take.hash))
-
-
-def _rescue_edited(ws: Workspace, here: Snapshot, path: str) -> None:
-    row, seen = ws.state.rows.get(path, EMPTY_ROW), here.seen(path)
-    if seen.kind == "present" and is_edited(row, seen) and seen.hash != here.assets[path].facts.out_hash:
-        rescue(ws, path, seen, "edited; regenerated")
-
-
-def _accept(ws: Workspace, here: Snapshot, executor: Executor, desired: Desired, take: Take, verdict: str) -> Made:
-    path = desired.path
-    write_sidecar(ws, path, replace(read_sidecar(ws, path), output=take.output))
-    executor.bring_in(path, take.hash, take.is_tree)
-    _reread(ws, here, path)
-    return Made(path, verdict, take, None, None)
-
-
-def _stand_in(
-    ws: Workspace, here: Snapshot, executor: Executor, desired: Desired, take: Take, kind: str, score: float | None
-) -> Made:
-    """Show a take that is not the accepted one: on disk, and remembered as such."""
-    path = desired.path
-    executor.bring_in(path, take.hash, take.is_tree, accepted=desired.facts.out_hash, stand_in=kind)
-    row = ws.state.rows.get(path, EMPTY_ROW)
-    ws.state.rows[path] = row._replace(
-        disk_hash=take.hash, stand_in=kind, accepted=desired.facts.out_hash, files=here.seen(path).files
-    )
-    return Made(path, kind, take, None, score)
-
-
-def regenerate_steps(ws: Workspace, steps: list[Step], *, progress=None) -> Iterator[Made]:
-    """The regenerations of a sync's plan: accepted bytes that are nowhere are made again."""
-    return make_assets(ws, [step.path for step in steps], by_user=False, progress=progress)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        reread(ws, snapshot, path)

@@ -12,17 +12,19 @@ import queue
 import threading
 import time
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from regen_vcs import media
-from regen_vcs.engine.observe import frame_number, member_name, member_path, read_manifest
+from regen_vcs.engine import frames
+from regen_vcs.engine.models import models_of_job
+from regen_vcs.engine.observe import member_name, member_path, read_manifest
 from regen_vcs.engine.sync import Snapshot, has_all
 from regen_vcs.engine.takes import output_of_record, record_of_output
 from regen_vcs.engine.trust import require_trust
 from regen_vcs.errors import Interrupted, RegenError
 from regen_vcs.generators import registry
-from regen_vcs.generators.client import RunnerClient
+from regen_vcs.generators.client import Result, RunnerClient
 from regen_vcs.generators.scratch import Scratch, collect_output
 from regen_vcs.git import index
 from regen_vcs.model.facts import facts_of_recipe
@@ -32,21 +34,27 @@ from regen_vcs.model.paths import frames_text, parse_sequence
 from regen_vcs.model.recipe import Output, Recipe, recipe_bytes
 from regen_vcs.platform.files import FileLock
 
-# Orders handed out beyond those that run: workers need not wait while results are settled.
-_AHEAD = 32
+# Seconds that leaving waits for a thread to file what its job had made.
+_LEAVE = 30.0
 
-Order = namedtuple(
-    "Order",
-    (
-        "path",  # the asset
-        "recipe",
-        "key",
-        "inputs",  # {name: (target, hash, blob oid or None)}
-        "code",  # {name below {code}: bytes}
-        "table",  # of the named generator, {} for a plain one
-        "force",  # run even though a take of this key is at hand
-    ),
+_ORDER_FIELDS = (
+    "path",  # the asset
+    "recipe",
+    "key",
+    "inputs",  # {name: (target, hash, blob oid or None)}
+    "code",  # {name below {code}: bytes}
+    "table",  # of the named generator, {} for a plain one
+    "force",  # "", or the time (as records have it) since which a take must have been made to count
+    "frames",  # of a sequence made frame by frame: the numbers that `force` is about; (): all
 )
+
+
+class Order(namedtuple("_Order", _ORDER_FIELDS, defaults=((),))):
+    """What one run needs. Each is itself only: two for one recipe are two orders."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
 
 
 class Take:
@@ -65,14 +73,14 @@ class Take:
 
 
 class JobFailed(RegenError):
-    """A generator failed; `log` is the hash of what it printed, or None."""
+    """A generator failed; `log` is the hash of what it printed, or None. transient: another time it may go well."""
 
-    def __init__(self, what: str, hint: str | None = None, log: str | None = None):
+    def __init__(self, what: str, hint: str | None = None, log: str | None = None, transient: bool = False):
         super().__init__(what, hint)
-        self.log = log
+        self.log, self.transient = log, transient
 
 
-def make_order(snapshot: Snapshot, path: str, *, force: bool = False) -> Order:
+def make_order(snapshot: Snapshot, path: str, *, force: str = "") -> Order:
     """Everything one run needs, resolved now. RegenError where an input is missing, or it is not trusted."""
     desired = snapshot.assets[path]
     inputs, definitions = snapshot.inputs, snapshot.definitions
@@ -97,146 +105,138 @@ def make_order(snapshot: Snapshot, path: str, *, force: bool = False) -> Order:
 
 
 class Producer:
-    """Runs orders, several at once. Use as a context manager: leaving it ends every child process.
+    """Runs orders in threads, several at once. Use as a context manager: leaving it ends every child process.
 
-    progress(path, fraction, message): called from worker threads.
+    progress(order, fraction, message): called from those threads.
     """
 
-    def __init__(self, snapshot: Snapshot, *, workers: int = 1, progress: Callable[[str, float, str], None] | None = None):
-        self._ws = snapshot.ws
-        self._snapshot = snapshot
+    def __init__(
+        self, environ: Mapping[str, str], *, workers: int = 1, progress: Callable[[Order, float, str], None] | None = None
+    ):
+        self._environ = environ
         self._progress = progress or (lambda *_: None)
-        self._workers = max(1, workers)
-        self._cancelled = threading.Event()
+        self.workers = max(1, workers)
+        self._todo: queue.Queue = queue.Queue()
+        self._done: queue.Queue = queue.Queue()
+        self._stops: dict[Order, threading.Event] = {}
         self._local = threading.local()
         self._clients: list[RunnerClient] = []
+        self._threads: list[threading.Thread] = []
         self._git_lock = threading.Lock()
+        self._closed = False
 
     def __enter__(self) -> Producer:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.cancel()
+        for _ in self._threads:
+            self._todo.put(None)
+        for thread in self._threads:
+            thread.join(_LEAVE)  # what it has made so far is worth filing
 
     def cancel(self) -> None:
         """End every job and its process group."""
-        self._cancelled.set()
+        self._closed = True
+        for stop in list(self._stops.values()):
+            stop.set()
         for client in list(self._clients):
             client.cancel()
 
-    def run_all(
-        self, waits: Mapping[str, set[str]], start: Callable[[str], Order]
-    ) -> Iterator[list[tuple[str, Take | RegenError]]]:
-        """Run one order for each path in `waits` (path → paths that must be done first), and yield what became of
-        them: as many at once as have ended meanwhile, so that settling them costs once.
+    def cancel_one(self, order: Order) -> None:
+        """End this one: it comes back with Interrupted, its process group gone."""
+        stop = self._stops.get(order)
+        if stop is not None:
+            stop.set()
 
-        `start` is called in this thread, as late as possible, so that an order sees what those before it changed.
-        What depends on a failure is not run. On ^C everything is ended and Interrupted raised.
-        """
-        pending = {path: set(needs) & waits.keys() for path, needs in waits.items()}
-        done: queue.Queue = queue.Queue()
-        todo: queue.Queue = queue.Queue()
-        threads = [threading.Thread(target=self._work, args=(todo, done), daemon=True) for _ in range(self._workers)]
-        for thread in threads:
-            thread.start()
-        running: set[str] = set()
-        broken: set[str] = set()
+    def submit(self, order: Order, snapshot: Snapshot) -> None:
+        """Run an order as soon as a thread is free. snapshot: the look that it was made from."""
+        self._stops[order] = threading.Event()
+        if len(self._threads) < min(self.workers, len(self._stops)):
+            self._threads.append(threading.Thread(target=self._work, daemon=True))
+            self._threads[-1].start()
+        self._todo.put((order, snapshot))
+
+    def collect(self, seconds: float) -> list[tuple[Order, Take | RegenError]]:
+        """What has ended meanwhile; waits up to `seconds` for the first, so that settling many costs once."""
+        found = []
         try:
-            while pending or running:
-                refused = list(self._release(pending, running, broken, start, todo))
-                if refused:
-                    yield refused
-                if not running:
-                    if pending and not refused:
-                        yield list(self._give_up(pending))
-                    continue
-                ended = _get_all(done)
-                broken.update(path for path, result in ended if isinstance(result, RegenError))
-                yield ended
-                gone = {path for path, _ in ended}
-                running -= gone
-                for needs in pending.values():
-                    needs -= gone
-        except (KeyboardInterrupt, GeneratorExit):
-            self.cancel()
-            raise
-        finally:
-            for _ in threads:
-                todo.put(None)
-
-    def _release(self, pending, running, broken, start, todo) -> Iterator[tuple[str, RegenError]]:
-        """Hand out what has nothing left to wait for."""
-        for path in [each for each, needs in pending.items() if not needs]:
-            if len(running) >= self._workers + _AHEAD:
-                return
-            del pending[path]
-            try:
-                blocked = self._blocked_by(path, broken)
-                if blocked:
-                    raise RegenError(f"{path}: blocked: its input {blocked} failed")
-                order = start(path)
-            except RegenError as error:
-                broken.add(path)
-                for needs in pending.values():
-                    needs.discard(path)
-                yield path, error
-                continue
-            running.add(path)
-            todo.put(order)
-
-    def _blocked_by(self, path: str, broken: set[str]) -> str | None:
-        desired = self._snapshot.assets.get(path)
-        targets = self._snapshot.inputs.targets(desired).values() if desired else ()
-        return next((target for target in targets if target in broken), None)
-
-    @staticmethod
-    def _give_up(pending: dict[str, set[str]]) -> Iterator[tuple[str, RegenError]]:
-        trail = " → ".join(sorted(pending)[:5])
-        for path in list(pending):
-            del pending[path]
-            yield path, RegenError(f"{path}: its inputs form a cycle ({trail})")
+            found.append(self._done.get(timeout=seconds))
+            while True:
+                found.append(self._done.get_nowait())
+        except queue.Empty:
+            pass
+        for order, _ in found:
+            del self._stops[order]
+        return found
 
     # -- one worker thread --------------------------------------------------------------------------------------
 
-    def _work(self, todo: queue.Queue, done: queue.Queue) -> None:
-        while (order := todo.get()) is not None:
+    def _work(self) -> None:
+        while (item := self._todo.get()) is not None:
+            order, snapshot = item
+            run = _Run(self, order, snapshot, self._stops[order])
             try:
-                done.put((order.path, self._run(order)))
+                result = run.take()
             except RegenError as error:
-                done.put((order.path, error))
+                result = error
             except OSError as error:
-                done.put((order.path, RegenError(f"{order.path}: {error.strerror or error}")))
+                result = RegenError(f"{order.path}: {error.strerror or error}")
             except Exception as error:
-                done.put((order.path, RegenError(f"{order.path}: internal error: {error!r}")))
+                result = RegenError(f"{order.path}: internal error: {error!r}")
+            self._done.put((order, result))
         client = getattr(self._local, "client", None)
         if client:
             client.close()
 
-    def _run(self, order: Order) -> Take:
-        if self._cancelled.is_set():
-            raise Interrupted(f"{order.path}: cancelled")
+    def _client(self) -> RunnerClient:
+        client = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = RunnerClient(self._environ)
+            self._clients.append(client)
+        return client
+
+
+class _Run:
+    """One order on its way to a take, in one of the producer's threads."""
+
+    def __init__(self, producer: Producer, order: Order, snapshot: Snapshot, stop: threading.Event):
+        self._producer, self._order, self._snapshot, self._stop = producer, order, snapshot, stop
+        self.ws = self._ws = snapshot.ws
+
+    def take(self) -> Take:
+        order = self._order
+        self._check_wanted()
         folder = os.path.join(self._ws.repo.common_dir, "regen", "jobs")
         os.makedirs(folder, exist_ok=True)
         lock = FileLock(os.path.join(folder, order.key))
         waited = not lock.acquire(timeout=0)
         if waited:
-            self._progress(order.path, 0.0, "another regen-vcs makes it; waiting")
+            self.say(0.0, "another regen-vcs makes it; waiting")
             while not lock.acquire(timeout=0.5):
-                if self._cancelled.is_set():
-                    raise Interrupted(f"{order.path}: cancelled")
+                self._check_wanted()
         try:
-            known = self._known_take(order) if waited or not order.force else None
-            return known or self._make(order)
+            return self.known_take(order) or self._make(order)
         finally:
             lock.release()  # the empty file stays: removing a lock that somebody waits on lets two in
 
-    def _known_take(self, order: Order) -> Take | None:
-        """An earlier take of the same key whose bytes are at hand: the first observed, never the newest."""
+    def _check_wanted(self) -> None:
+        if self._stop.is_set() or self._producer._closed:
+            raise Interrupted(f"{self._order.path}: cancelled")
+
+    def say(self, fraction: float, message: str = "") -> None:
+        self._producer._progress(self._order, fraction, message)
+
+    def known_take(self, order: Order) -> Take | None:
+        """An earlier take of the same key whose bytes are at hand: the first observed, never the newest.
+
+        Where the order wants another one made: none but what was made since it was given (by whoever had it before).
+        """
         accepted = order.recipe.output.hash if order.recipe.output and order.recipe.output.key == order.key else None
         found = None
         for record in self._ws.results.takes(order.key):
             output = output_of_record(record, order.key)
-            if output is None:
+            if output is None or (order.force and record.get("at", "") < order.force):
                 continue
             is_tree = output.files is not None or output.frames is not None
             if has_all(self._ws.stores, output.hash, is_tree):
@@ -247,41 +247,55 @@ class Producer:
 
     def _make(self, order: Order) -> Take:
         generator = registry.load(order.recipe.generator, order.table or None)
+        if frames.applies(generator, order):
+            return frames.make(self, order, generator)
         parent = os.path.join(self._ws.settings.get("cacheDir"), "scratch")
         with Scratch(parent) as scratch:
-            inputs = {name: self._bring_input(scratch, name, *found) for name, found in order.inputs.items()}
-            for dest, data in order.code.items():
-                scratch.add_code(dest, data)
-            spec = {
-                "id": order.key,
-                "generator": order.recipe.generator,
-                "table": order.table or None,
-                "params": dict(order.recipe.params),
-                "inputs": inputs,
-                "models": {role: {"hash": m.hash, "name": m.name, "version": m.version}
-                           for role, m in order.recipe.models.items()},
-                "output": scratch.output_path(order.path),
-                "scratch": scratch.root,
-                "env": {name: self._ws.environ[name] for name in order.table.get("env", ()) if name in self._ws.environ},
-            }
-            started = time.monotonic()
-            result = self._client().run(
-                spec, lambda fraction, message="": self._progress(order.path, fraction, message), self._cancelled
-            )
-            seconds = time.monotonic() - started
-            log = self._store_log(result.log)
+            result, seconds, log = self.run_in(scratch, order, generator)
             if not result.ok:
-                raise JobFailed(f"{order.path}: {result.reason}", f"what it printed: regen-vcs show --log {order.path}", log)
+                raise self.failure(result.reason, None, log, result.transient)
             found = collect_output(scratch, order.path)
-            return self._file_take(order, generator, found, result, seconds, log)
+            return self.file_take(order, generator, found, result, seconds, log)
 
-    def _client(self) -> RunnerClient:
-        client = getattr(self._local, "client", None)
-        if client is None or not client.alive:
-            client = RunnerClient(self._ws.environ)
-            self._local.client = client
-            self._clients.append(client)
-        return client
+    def run_in(
+        self, scratch: Scratch, order: Order, generator, say: Callable[[float, str], None] | None = None
+    ) -> tuple[Result, float, str | None]:
+        """Bring the inputs and run the generator: (how it ended, seconds, hash of its log or None).
+
+        say(fraction, message): told of progress, in place of whoever watches the order.
+        """
+        self._check_wanted()
+        inputs = {name: self._bring_input(scratch, name, *found) for name, found in order.inputs.items()}
+        for dest, data in order.code.items():
+            scratch.add_code(dest, data)
+        spec = {
+            "id": order.key,
+            "generator": order.recipe.generator,
+            "table": order.table or None,
+            "params": dict(order.recipe.params),
+            "inputs": inputs,
+            "input_paths": {name: target for name, (target, _, _) in order.inputs.items()},
+            "models": self._models(order, generator),
+            "output": scratch.output_path(order.path),
+            "scratch": scratch.root,
+            "env": {name: self._ws.environ[name] for name in order.table.get("env", ()) if name in self._ws.environ},
+        }
+        started = time.monotonic()
+        result = self._producer._client().run(spec, say or self.say, self._stop)
+        seconds = time.monotonic() - started
+        return result, seconds, self._store_log(result.log)
+
+    def failure(self, reason: str, hint: str | None, log: str | None, transient: bool) -> JobFailed:
+        path = self._order.path
+        return JobFailed(f"{path}: {reason}", hint or f"what it printed: regen-vcs show --log {path}", log, transient)
+
+    def _models(self, order: Order, generator) -> dict[str, dict]:
+        """What the runner is told of the recipe's models. Only the user's own verbs may download one."""
+        def read(count: int) -> None:
+            self._check_wanted()
+            self.say(0.0, "reading its models")
+
+        return models_of_job(self._ws, order.recipe, generator, attended=self._snapshot.inputs.from_disk, on_bytes=read)
 
     def _store_log(self, log: bytes) -> str | None:
         return self._ws.stores.ingest_bytes(log, proven=True)[0] if log else None
@@ -291,7 +305,7 @@ class Producer:
     def _bring_input(self, scratch: Scratch, name: str, target: str, wanted: str, oid: str | None) -> str:
         """Copy one input into the scratch folder, checked against its hash; its absolute path there."""
         if oid is not None:
-            with self._git_lock:
+            with self._producer._git_lock:
                 data = index.read_blobs(self._ws.repo, [oid])[oid]
             return scratch.add_input(name, os.path.basename(target), data, wanted)
         if target.startswith("@"):
@@ -324,30 +338,34 @@ class Producer:
 
     # -- outputs -------------------------------------------------------------------------------------------------
 
-    def _file_take(self, order: Order, generator, found, result, seconds: float, log: str | None) -> Take:
+    def file_take(self, order: Order, generator, found, result, seconds: float, log: str | None) -> Take:
         """Ingest what came out, and write down the observation."""
-        stores = self._ws.stores
-        # An exact built-in's run is its own proof; everything else stays in keep until it is verified.
-        proven = bool(generator.exact) and registry.is_exact_built_in(order.recipe.generator)
-        sequence = parse_sequence(order.path)
+        proven = _is_proven(order, generator)
         members = []
         for name, path, size in found:
-            inner = member_name(order.path, name) if sequence else name
-            members.append(Member(inner, stores.ingest_file(path, proven=proven)[0], size))
+            inner = member_name(order.path, name) if parse_sequence(order.path) else name
+            members.append(Member(inner, self._ws.stores.ingest_file(path, proven=proven)[0], size))
+        return self.file_members(order, generator, members, found[0][1], result, seconds, log)
+
+    def file_members(
+        self, order: Order, generator, members: list[Member], first: str, result, seconds: float, log: str | None
+    ) -> Take:
+        """Write down what came out; its files are in the stores already. first: where the first of them can be read."""
+        stores, proven = self._ws.stores, _is_proven(order, generator)
+        sequence = parse_sequence(order.path)
         is_tree = bool(sequence) or not (len(members) == 1 and members[0].name == "")
         whole = members[0].hash
         if is_tree:
             whole = stores.ingest_bytes(manifest_bytes(members), proven=proven)[0]
-        first = found[0][1]
         output = Output(
             hash=whole,
             key=order.key,
-            size=sum(size for _, _, size in found),
+            size=sum(member.size for member in members),
             content=media.content_hash(first) if not is_tree else None,
             look=media.look(first),
             media=media.probe(first),
             files=len(members) if is_tree and not sequence else None,
-            frames=frames_text(frame_number(sequence, name) for name, _, _ in found) if sequence else None,
+            frames=frames_text(int(each.name.removesuffix(sequence.suffix)) for each in members) if sequence else None,
         )
         record = {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -359,10 +377,18 @@ class Producer:
             "log": log,
             "output": record_of_output(output),
         }
+        cost = order.table.get("cost") if result.cost is None else result.cost
+        if cost is not None:
+            record["cost"] = cost
         self._ws.results.record(order.key, whole, record)
         bare = recipe_bytes(_without_review(order.recipe))
         self._ws.results.save_recipe(order.key, bare)
         return Take(order, output, seconds, False, record)
+
+
+def _is_proven(order: Order, generator) -> bool:
+    """An exact built-in's run is its own proof; everything else stays in keep until it is verified."""
+    return bool(generator.exact) and registry.is_exact_built_in(order.recipe.generator)
 
 
 def _without_review(recipe: Recipe) -> Recipe:
@@ -370,16 +396,3 @@ def _without_review(recipe: Recipe) -> Recipe:
     from dataclasses import replace
 
     return replace(recipe, output=None, review=None)
-
-
-def _get_all(done: queue.Queue) -> list[tuple[str, Take | RegenError]]:
-    """Wait for one result, so that ^C can interrupt; then take all that are there."""
-    found = []
-    while not found:
-        try:
-            found.append(done.get(timeout=0.2))
-            while True:
-                found.append(done.get_nowait())
-        except queue.Empty:
-            continue
-    return found

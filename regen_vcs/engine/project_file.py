@@ -112,10 +112,10 @@ class ProjectFile:
     def _code_files(
         self, name: str, table: Mapping[str, Any], list_paths: Callable[[list[str]], list[str]]
     ) -> Iterator[tuple[str, str]]:
-        globs = table.get("code", [])
+        globs = rules.code_globs(table)
         if not globs:
             return iter(())
-        paths = [path for path in list_paths(list(globs)) if rules.is_code_path(path)]
+        paths = [path for path in list_paths(globs) if rules.is_code_path(path)]
         try:
             return iter(sorted(rules.code_destinations(globs, paths).items()))
         except InvalidError as error:
@@ -133,6 +133,8 @@ class ProjectFile:
             rules.check_alias(alias)
             _check_json(table, "")
             _check_globs(table.get("code", []))
+            if "workflow" in table:
+                rules.check_workflow(table["workflow"])
             if "env" in table:
                 rules.check_env_names(table["env"])
             if table["uses"] == "command":

@@ -36,10 +36,15 @@ def _prospect(snapshot, desired: Desired) -> Bring:
 def _refusal(snapshot, desired: Desired) -> str | None:
     """Why this recipe must not be run to get its accepted bytes back; None where it may."""
     facts = desired.facts
+    # Imports pydantic, and `status --json` seldom comes here.
+    from regen_vcs.generators.registry import is_installed
+
     if snapshot.inputs.key_of(desired) != facts.out_key:
         return "stale: its accepted bytes cannot be made again from the recipe as it is now"
+    if not is_installed(facts.generator):
+        return f"no generator {facts.generator.partition(':')[0]} is installed here"
     if ":" not in facts.generator:
-        return untrusted_reason(snapshot, desired)
+        return _misfit(snapshot, desired) or untrusted_reason(snapshot, desired)
     try:
         current = snapshot.definitions.current(facts.generator)
     except InvalidError as error:
@@ -49,6 +54,20 @@ def _refusal(snapshot, desired: Desired) -> str | None:
     if snapshot.definitions.table(facts.generator).get("paid"):
         return "paid: not run by a checkout; run: regen-vcs regenerate"
     return untrusted_reason(snapshot, desired)
+
+
+def _misfit(snapshot, desired: Desired) -> str | None:
+    """Why a generator here cannot run a recipe that was captured or recovered elsewhere under its name."""
+    from regen_vcs.generators.registry import complete_params, is_exact_built_in, load
+
+    generator = desired.facts.generator
+    if is_exact_built_in(generator):
+        return None  # ours: checked when the recipe was written
+    try:
+        complete_params(load(generator), snapshot.inputs.recipe_of(desired).params)
+    except RegenError as error:
+        return f"{generator} as it is installed here cannot run it: {error.what}"
+    return None
 
 
 def estimate_seconds(snapshot, desired: Desired) -> float | None:

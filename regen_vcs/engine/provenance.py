@@ -111,14 +111,14 @@ def describe_inputs(everything: Survey, desired: Desired) -> list[dict]:
             "value": desired.facts.inputs[name],
             "path": target,
             "kind": "root" if target.startswith("@") else "asset" if inputs.is_asset(target) else "file",
-            "state": _input_state(everything.snapshot, states, edited, target),
+            "state": input_state(everything.snapshot, states, edited, target),
             "hash": _prefixed(inputs.hash_of(target)),
         }
         for name, target in targets.items()
     ]
 
 
-def _input_state(snapshot: Snapshot, states: dict[str, str], edited: set[str], target: str) -> str:
+def input_state(snapshot: Snapshot, states: dict[str, str], edited: set[str], target: str) -> str:
     inputs = snapshot.inputs
     if target.startswith("@"):
         if inputs.root_path(target) is None:

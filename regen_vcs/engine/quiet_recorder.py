@@ -10,6 +10,7 @@ import os
 import time
 
 from regen_vcs.engine.memory import is_racy, sig_of
+from regen_vcs.engine.queue_file import queue_path
 from regen_vcs.engine.quiet import ABSENT, FOLDER, answer_of, path_of, text_of
 from regen_vcs.model.paths import parse_sequence
 from regen_vcs.platform.files import write_atomic
@@ -102,7 +103,7 @@ def _fixed_paths(repo) -> list[str]:
     """What any answer rests on: the index, what configures us, our own memory, and the queue."""
     names = [f"{repo.root}/{name}" for name in ("regen.toml", ".gitattributes", ".gitignore")]
     names += [f"{repo.state_dir}/{name}" for name in ("state.json", "journal")]
-    return [f"{repo.git_dir}/index", *names, *(f"{repo.shared_dir}/queue.sqlite{end}" for end in ("", "-wal"))]
+    return [f"{repo.git_dir}/index", *names, *(queue_path(repo.shared_dir) + end for end in ("", "-wal"))]
 
 
 def _sig_at(path: str) -> str:

@@ -52,7 +52,9 @@ class Catalogue:
         }
 
     def _load(self, name: str):
-        return registry.load(name, self._table(name) or None)
+        definitions = self._definitions
+        code = (lambda: definitions.code_files(name)) if definitions and ":" in name else None
+        return registry.load(name, self._table(name) or None, code)
 
     def _table(self, name: str) -> Mapping[str, object]:
         return self._definitions.table(name) if self._definitions and ":" in name else {}

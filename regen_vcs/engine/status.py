@@ -13,6 +13,7 @@ from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.memory import EMPTY_ROW, Row
 from regen_vcs.engine.observe import size_of_files
 from regen_vcs.engine.planner import Observed, is_edited
+from regen_vcs.engine.queue_file import has_queue
 from regen_vcs.engine.quiet_recorder import Recorder
 from regen_vcs.engine.sync import Snapshot, WorktreeLock, has_all, look, remember, store_files
 from regen_vcs.engine.workspace import Workspace
@@ -47,12 +48,43 @@ def survey_all(ws: Workspace) -> Survey:
     """As `survey`, with the assets of the second layout, which have no sidecars."""
     recorder = Recorder(ws)
     found = survey(ws)
+    if has_queue(ws.repo.shared_dir):
+        found = found._replace(statuses=_with_jobs(ws, found.statuses))
     if not in_place.is_used(ws):
         if not tracked_patterns(ws.repo):
             recorder.record(found.snapshot, found.statuses)
         return found
     more = [_in_place_status(ws, each) for each in in_place.look_in_place(ws) if each.path not in found.snapshot.assets]
     return Survey(sorted([*found.statuses, *more], key=lambda each: each.path), found.snapshot)
+
+
+def _with_jobs(ws: Workspace, statuses: list[Status]) -> list[Status]:
+    """What is queued or being made is told as that, whatever else it is; what is blocked says so."""
+    from regen_vcs.engine.queue import (  # SQLite: only where there was a job
+        BLOCKED,
+        OPEN,
+        RUNNING,
+        Queue,
+        liveness,
+    )
+
+    try:
+        with Queue(ws.repo.shared_dir) as queue:
+            jobs = {job.path: job for job in queue.jobs(OPEN, worktree=ws.root)}
+    except RegenError:
+        return statuses  # a queue that cannot be read hides no asset's state
+    is_alive = liveness(ws.repo.shared_dir)
+    told = []
+    for each in statuses:
+        job = jobs.get(each.path)
+        if job is not None and job.state == BLOCKED and each.state not in ("ok", "invalid"):
+            each = each._replace(reason=job.reason)
+        elif job is not None and job.state != BLOCKED and each.state != "invalid":
+            runs = job.state == RUNNING and is_alive(job.owner, job.lease)
+            reason = f"{job.progress:.0%}{' ' * bool(job.message)}{job.message}" if runs else None
+            each = each._replace(state="running" if runs else "queued", reason=reason)
+        told.append(each)
+    return told
 
 
 def _in_place_status(ws: Workspace, asset: in_place.Asset) -> Status:
@@ -142,7 +174,7 @@ def _state(snapshot: Snapshot, desired: Desired, row: Row, seen: Observed) -> tu
         return "invalid", "its sidecar is deleted but still in git's index (git restore, or git rm)", None
     try:
         key = snapshot.inputs.key_of(desired)
-        stale = _staleness(snapshot, desired, key)
+        stale = staleness(snapshot, desired, key)
     except InvalidError as error:
         return "invalid", error.what, None
     failure = snapshot.ws.state.failed.get(desired.path)
@@ -175,7 +207,7 @@ _STAND_IN = {
 }
 
 
-def _staleness(snapshot: Snapshot, desired: Desired, key: str | None) -> str | None:
+def staleness(snapshot: Snapshot, desired: Desired, key: str | None) -> str | None:
     """Why the accepted output is not what the recipe would make now; None where it is."""
     facts = desired.facts
     if facts.generator is None or facts.out_hash is None:

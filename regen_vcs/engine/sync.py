@@ -36,13 +36,14 @@ _HOOK_PATIENCE = 2.0
 # In the generation file: by whom that would have taken assets away too.
 _REMOVES = b"r"
 
-Trigger = namedtuple("Trigger", ("name", "removes", "generates", "by_hand", "patient"))
-HOOK = Trigger("hook", True, True, False, False)
-SEQUENCER_HOOK = Trigger("hook", True, False, False, False)
-FILTER = Trigger("filter", False, False, False, False)
-BY_HAND = Trigger("sync", True, True, True, True)
+# queues: what it does not generate itself may be left to a worker.
+Trigger = namedtuple("Trigger", ("name", "removes", "generates", "by_hand", "patient", "queues"))
+HOOK = Trigger("hook", True, True, False, False, True)
+SEQUENCER_HOOK = Trigger("hook", True, False, False, False, False)
+FILTER = Trigger("filter", False, False, False, False, True)
+BY_HAND = Trigger("sync", True, True, True, True, False)
 # Verbs that only look: what they find modified is kept, nothing is moved.
-LOOK = Trigger("look", False, False, False, False)
+LOOK = Trigger("look", False, False, False, False, False)
 
 Outcome = namedtuple("Outcome", ("plan", "done", "failed"))  # failed: {path: RegenError}
 

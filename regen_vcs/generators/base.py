@@ -26,14 +26,24 @@ from pydantic import BaseModel
 from regen_vcs.errors import Interrupted, RegenError
 from regen_vcs.model.schema import OpenParams, Params, Seed
 
-__all__ = ["Generator", "Job", "JobFailed", "OpenParams", "Params", "ProgramFailed", "Seed"]
+__all__ = ["DISCOVERED", "Generator", "Job", "JobFailed", "OpenParams", "Params", "ProgramFailed", "Seed"]
+
+# What the roles of inputs begin with that `discover_inputs` found; the others are the user's own.
+DISCOVERED = "linked/"
 
 # Progress more often than people can see it would only cost.
 _PROGRESS_INTERVAL = 0.05
 
 
 class JobFailed(RegenError):
-    """A generator could not make its asset. `what` is the reason, one line, told to people as it stands."""
+    """A generator could not make its asset. `what` is the reason, one line, told to people as it stands.
+
+    transient: set it where the reason may pass by itself (a server that is away): the queue tries again later.
+    """
+
+    def __init__(self, what: str, hint: str | None = None, *, transient: bool = False):
+        super().__init__(what, hint)
+        self.transient = transient
 
 
 class ProgramFailed(JobFailed):
@@ -51,8 +61,16 @@ class Generator(Protocol):
 
     Optional, found by name: `from_table(cls, name, table)`, a class method that makes a configured instance for
     `[generators.NAME]`; `params_schema()` and `complete_params(raw)`, for parameters that no pydantic model
-    describes; `suffixes`, a tuple of what it can write (".png",), so that another name is refused before anything is
-    written; `environment()`, versions of whatever the bytes depend on; `estimate_seconds(params)`.
+    describes; `with_code(files)`, which makes an instance that has seen the files its table names ({name below {code}:
+    bytes}), for parameters that follow from them; `suffixes`, a tuple of what it can write (".png",), so that another name is refused before anything is
+    written; `environment()`, versions of whatever the bytes depend on; `estimate_seconds(params)`;
+    `model_roles`, the roles its recipes may name models in; `local_models = True`: it loads models itself, and
+    `Job.models` says where they are; `presets = True`: besides `from_table`, `params` of a table are other defaults
+    and bounds of its own `Params`;
+    `discover_inputs(params, inputs, root, roots)`, which tells the user's own verbs what else a recipe must have as
+    inputs: from {role: absolute path} to {"linked/…": repository path or "@root/…"}; `per_frame = True` where each
+    frame of a sequence follows from the recipe with that number alone in its `frames` ("1-24,30"), and appears
+    under its name when it is complete.
     """
 
     name: str
@@ -74,10 +92,13 @@ class Job:
     """One asset to make, in a scratch folder of its own.
 
     params: the validated parameters, an instance of the generator's `Params`; raw_params: the same as plain JSON.
-    inputs: role → absolute path of a copy in the scratch folder, free to be changed.
+    inputs: role → absolute path of a copy in the scratch folder, free to be changed; input_paths: role → where it lies
+    in the repository, or "@root/…".
     output: absolute path to write: a file, a folder, or a sequence's pattern ("…/sky.####.exr").
-    scratch: the scratch folder; models: role → {"hash", "name", "version"}, as the recipe has them.
+    scratch: the scratch folder; models: role → {"hash", "name", "version"}, as the recipe has them; with
+    `local_models`, "path" (absolute, or None), "found_hash" (of what lies there) and "download" (whether it may) too.
     env: the variables of the user's that the generator's table asks for; never write them anywhere.
+    cost: set it to the dollars that a run has cost, where the generator knows; else its table's `cost` counts.
     """
 
     params: Any
@@ -87,9 +108,11 @@ class Job:
     scratch: str
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
+    input_paths: Mapping[str, str] = field(default_factory=dict)
     on_progress: Callable[[float, str], None] = lambda fraction, message: None
     on_child: Callable[[int, bool], None] = lambda group, alive: None
     cancel_requested: Callable[[], bool] = lambda: False
+    cost: float | None = None
     _reported: MutableMapping[str, float] = field(default_factory=dict, repr=False)
 
     @property

@@ -20,7 +20,10 @@ from regen_vcs.model.quantities import human_duration, parse_duration
 from regen_vcs.platform.processes import kill_group, start_group
 
 # reason: None where it went well. log: what the job printed, secrets blotted out. environment: of the take.
-Result = namedtuple("Result", ("ok", "reason", "log", "environment", "generator_version"))
+# transient: what failed may go well another time. cost: dollars, where the generator said what it took.
+Result = namedtuple(
+    "Result", ("ok", "reason", "log", "environment", "generator_version", "transient", "cost"), defaults=(False, None)
+)
 
 # What a generator may see of the user's environment; more only by name (`env` in regen.toml).
 ALLOWED_ENV = (
@@ -65,7 +68,7 @@ class RunnerClient:
         if child is None or not child.alive:
             self.cancel()  # what a child that died has left behind
             child = self._child = _Child(self._env)
-        blot = _Blotter(spec.get("env", {}).values())
+        blot = Blotter(spec.get("env", {}).values())
         try:
             answer = self._follow(child, spec, blot, progress, cancelled)
         except BaseException:  # ^C too: the next job must not read this one's answers
@@ -74,20 +77,20 @@ class RunnerClient:
         if answer is None:
             self.cancel()
             log = child.log.finish(_GRACE)
-            return Result(False, f"the generator's process died ({_how(child.proc.returncode)}){_last_line(log)}", log, {}, "")
+            return Result(False, f"the generator's process died ({_how(child.proc.returncode)}){last_line(log)}", log, {}, "")
         log = child.log.finish(_GRACE)
         if "timeout" in answer:
             self.cancel()
             return Result(False, answer["timeout"], log, {}, "")
         if "failed" in answer:
-            told = _last_line(log) if answer.get("show_log") else ""
-            return Result(False, blot.text(answer["failed"]) + told, log, {}, "")
+            told = last_line(log) if answer.get("show_log") else ""
+            return Result(False, blot.text(answer["failed"]) + told, log, {}, "", bool(answer.get("transient")))
         done = answer["done"]
-        return Result(True, None, log, done["environment"], done["generator_version"])
+        return Result(True, None, log, done["environment"], done["generator_version"], cost=done.get("cost"))
 
-    def _follow(self, child: _Child, spec: Mapping, blot: _Blotter, progress, cancelled) -> dict | None:
+    def _follow(self, child: _Child, spec: Mapping, blot: Blotter, progress, cancelled) -> dict | None:
         """Send a job and follow its answers; the last one, or None where the child died."""
-        limit = _timeout_of(spec.get("table"))
+        limit = timeout_of(spec.get("table"))
         deadline = None if limit is None else time.monotonic() + limit + _MARGIN
         if not child.send(spec, blot):
             return None
@@ -135,7 +138,7 @@ class _Child:
     def alive(self) -> bool:
         return self.proc.poll() is None
 
-    def send(self, spec: Mapping, blot: _Blotter) -> bool:
+    def send(self, spec: Mapping, blot: Blotter) -> bool:
         """Start a job and its log; False where nobody is there to take it."""
         mark = secrets.token_hex(16)
         self.log.begin(mark.encode(), blot)
@@ -179,7 +182,7 @@ class _Child:
             self.kill()
 
 
-class _Blotter:
+class Blotter:
     """Makes secrets unreadable in what a job says."""
 
     def __init__(self, values: Iterable[str]):
@@ -218,9 +221,9 @@ class _Log:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._ended.set()
-        self.begin(b"", _Blotter(()))
+        self.begin(b"", Blotter(()))
 
-    def begin(self, mark: bytes, blot: _Blotter) -> None:
+    def begin(self, mark: bytes, blot: Blotter) -> None:
         with self._lock:
             self._mark, self._blot = mark, blot
             self._held = b""  # what may be the beginning of a secret or of the mark
@@ -272,7 +275,7 @@ class _Log:
             self._dropped += len(gone)
 
 
-def _timeout_of(table: Mapping | None) -> float | None:
+def timeout_of(table: Mapping | None) -> float | None:
     """Seconds, where the generator's table has a timeout that means something."""
     value = (table or {}).get("timeout")
     return parse_duration(value) if isinstance(value, str) else None
@@ -289,6 +292,6 @@ def _how(code: int | None) -> str:
         return f"signal {-code}"
 
 
-def _last_line(log: bytes) -> str:
+def last_line(log: bytes) -> str:
     lines = log[-4096:].decode("utf-8", "replace").strip().splitlines()
     return f": {lines[-1].strip()[:200]}" if lines else ""

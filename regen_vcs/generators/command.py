@@ -34,7 +34,9 @@ DEFAULT_TIMEOUT = 3600.0
 _GRACE = 1.0
 _POLL = 0.01
 _DECIMAL = re.compile(r"-?[1-9][0-9]{15,39}\Z")
-_KEYS = frozenset({"uses", "argv", "code", "timeout", "env", "paid", "params"})
+# EX_TEMPFAIL of sysexits.h: "try again later".
+_TEMPORARY_FAILURE = 75
+_KEYS = frozenset({"uses", "argv", "code", "timeout", "env", "paid", "cost", "params"})
 # Set for every command, so a table cannot have the user's own.
 _OWN = frozenset({"HOME", "TMPDIR", "TEMP", "TMP", "PATH"})
 # Of the user's environment a command sees these, and what its table names.
@@ -92,7 +94,8 @@ class Command:
             kill_group(proc, _GRACE)  # also what it left running behind it
             job.child_gone(proc.pid)
         if proc.returncode != 0:
-            raise ProgramFailed(f"{os.path.basename(argv[0])} ended with {_how(proc.returncode)}")
+            reason = f"{os.path.basename(argv[0])} ended with {_how(proc.returncode)}"
+            raise ProgramFailed(reason, transient=proc.returncode == _TEMPORARY_FAILURE)
 
     def _wait(self, proc, job: Job) -> None:
         deadline = time.monotonic() + self._timeout

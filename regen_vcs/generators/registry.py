@@ -6,7 +6,7 @@ Nothing in a repository can add one: `regen.toml` only configures what is instal
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any
 
@@ -29,6 +29,7 @@ __all__ = [
     "environment",
     "estimate_seconds",
     "is_exact_built_in",
+    "is_installed",
     "load",
     "names",
     "params_schema",
@@ -40,7 +41,7 @@ __all__ = [
 GROUP = "regen_vcs.generators"
 
 # What any generator's table may hold; more is for its own `from_table` to understand.
-_COMMON_KEYS = frozenset({"uses", "timeout", "paid", "params"})
+_COMMON_KEYS = frozenset({"uses", "timeout", "paid", "cost", "params"})
 
 
 @functools.cache
@@ -58,10 +59,19 @@ def names() -> list[str]:
     return sorted(_entry_points())
 
 
-def load(name: str, table: Mapping[str, Any] | None = None) -> Generator:
+def is_installed(name: str) -> bool:
+    """Whether what a recipe calls `name` could be run here: its part before the colon is an installed generator."""
+    return name.partition(":")[0] in _entry_points()
+
+
+def load(
+    name: str, table: Mapping[str, Any] | None = None, code: Callable[[], Mapping[str, bytes]] | None = None
+) -> Generator:
     """The generator that a recipe calls `name`: "texture", or "command:upscale" with `table` from regen.toml.
 
-    UsageError where none is installed by that name; InvalidError where the table is missing or does not suit.
+    code: {name below {code}: bytes} of the files that the table names, asked for only where what they hold says what
+    the parameters are. UsageError where none is installed by that name; InvalidError where the table is missing or
+    does not suit.
     """
     base, alias = split_generator(name)
     factory = _factory(base)
@@ -75,7 +85,9 @@ def load(name: str, table: Mapping[str, Any] | None = None) -> Generator:
         raise InvalidError(
             f'[generators.{alias}] uses "{table["uses"]}", so it is not {name}', field=f"generators.{alias}.uses"
         )
-    return _made(factory, name, table or {})
+    generator = _made(factory, name, table or {})
+    with_code = getattr(generator, "with_code", None) if code is not None else None
+    return with_code(code()) if with_code is not None else generator
 
 
 def validate_table(name: str, table: Mapping[str, Any]) -> None:
@@ -135,7 +147,7 @@ def _factory(base: str) -> Any:
 def _made(factory: Any, name: str, table: Mapping[str, Any]) -> Generator:
     from_table = getattr(factory, "from_table", None)
     if from_table is not None:
-        return from_table(name, table)
+        return _preset(from_table(name, table), name, table) if getattr(factory, "presets", False) else from_table(name, table)
     for key in table:
         if key not in _COMMON_KEYS:
             alias = name.partition(":")[2]
@@ -144,6 +156,10 @@ def _made(factory: Any, name: str, table: Mapping[str, Any]) -> Generator:
                 field=f"generators.{alias}.{key}",
             )
     generator = factory() if isinstance(factory, type) else factory
+    return _preset(generator, name, table)
+
+
+def _preset(generator: Generator, name: str, table: Mapping[str, Any]) -> Generator:
     return _Preset(generator, name, table["params"]) if table.get("params") else generator
 
 

@@ -2,7 +2,8 @@
 
     python -I -m regen_vcs.generators.runner
 
-JSON lines in: {"generator", "table", "params", "inputs", "models", "output", "scratch", "env", "mark"}.
+JSON lines in: {"generator", "table", "params", "inputs", "models", "output", "scratch", "env", "input_paths",
+"mark"}.
 JSON lines out: {"progress": 0.5, "message": "…"}, {"child": GROUP, "alive": true}, and at the end of a job
 {"done": {"environment", "generator_version"}} or {"failed": "reason"}.
 
@@ -90,12 +91,13 @@ class Runner:
         os.chdir(request["scratch"])  # what a generator writes without a path must not land in somebody's worktree
         try:
             generator = self._generator(request["generator"], request.get("table"))
-            generator.run(self._job(generator, request))
+            job = self._job(generator, request)
+            generator.run(job)
             environment = {**_environment(), **registry.environment(generator)}
         except ProgramFailed as error:
-            return {"failed": error.what, "show_log": True}
+            return {"failed": error.what, "show_log": True, "transient": error.transient}
         except RegenError as error:
-            return {"failed": error.what}
+            return {"failed": error.what, "transient": getattr(error, "transient", False)}
         except MemoryError:
             return {"failed": "it ran out of memory"}
         except (Exception, SystemExit) as error:  # a third party's code may raise anything
@@ -103,7 +105,8 @@ class Runner:
             return {"failed": f"{type(error).__name__}: {error}".rstrip(": ")}
         finally:
             os.chdir(os.sep)
-        return {"done": {"environment": environment, "generator_version": str(getattr(generator, "version", ""))}}
+        version = str(getattr(generator, "version", ""))
+        return {"done": {"environment": environment, "generator_version": version, "cost": job.cost}}
 
     def _generator(self, name: str, table: dict | None):
         """The same instance for every job of one generator, so that what it has loaded stays."""
@@ -121,6 +124,7 @@ class Runner:
             scratch=request["scratch"],
             models=request.get("models") or {},
             env=request.get("env") or {},
+            input_paths=request.get("input_paths") or {},
             on_progress=lambda fraction, message: self._answer({"progress": fraction, "message": message}),
             on_child=self._note_child,
             cancel_requested=self._ending.is_set,

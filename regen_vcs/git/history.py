@@ -80,6 +80,21 @@ def staged_changes(repo: Repo) -> list[Staged]:
     ]
 
 
+def changes_since(repo: Repo, revision: str) -> dict[str, str | None]:
+    """{path: its blob at a revision, or None} of every file that is on disk otherwise than there, or not at all.
+
+    What git neither tracks nor ignores counts as new. For the user's verbs only: a file whose stat moved is compared
+    by content, which may run filters. GitError for a revision that git does not know.
+    """
+    argv = ("diff", "--raw", "-z", "--no-renames", "--no-abbrev", "--no-ext-diff", "--ignore-submodules", "--end-of-options")
+    found = {
+        path: None if change[0] == _NULL_MODE else change[2]
+        for change, path in _raw_records(repo.git.lines0(*argv, resolve_commit(repo, revision), "--"))
+    }
+    names = repo.git.lines0("ls-files", "-z", "--others", "--exclude-standard")
+    return dict.fromkeys((name.decode("utf-8", "surrogateescape") for name in names), None) | found
+
+
 def _raw_records(records: list[bytes]) -> Iterator[tuple[list[str], str]]:
     """`--raw -z` → ([mode before, mode after, oid before, oid after, status], path)."""
     for meta, path in zip(records[::2], records[1::2], strict=True):

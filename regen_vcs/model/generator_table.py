@@ -19,7 +19,7 @@ HARMLESS = frozenset({"texture", "tone"})
 
 # Keys of a table that cannot change what comes out. They are left out of `definition`, so that a longer timeout
 # or another server does not make every asset stale.
-NOT_IN_DEFINITION = frozenset({"timeout", "servers", "paid", "params"})
+NOT_IN_DEFINITION = frozenset({"timeout", "servers", "auth_env", "paid", "cost", "params"})
 
 # An input whose bytes are instructions to the program that reads it. By suffix, in lower case; trust covers these.
 EXECUTABLE_SUFFIXES = frozenset((
@@ -117,6 +117,23 @@ def check_code_glob(glob: Any) -> None:
         check_input(f"./{glob}" if glob.startswith("@") else glob)
     except InvalidError as error:
         raise InvalidError(f"code: {error.what}", error.hint) from None
+
+
+def check_workflow(path: Any) -> None:
+    """InvalidError unless `workflow` names one file of the repository."""
+    check_code_glob(path)
+    if _WILD.search(path):
+        raise InvalidError(f"workflow: {path!r} holds a wildcard", "name one file")
+
+
+def code_globs(table: Mapping[str, Any]) -> list[str]:
+    """The paths and globs of everything of the repository that a table's generator reads: `code`, and `workflow`."""
+    return [*table.get("code", []), *([table["workflow"]] if "workflow" in table else [])]
+
+
+def workflow_destination(path: str) -> str:
+    """The name below `{code}` under which a job finds the workflow of its table."""
+    return path.rpartition("/")[2]
 
 
 def is_code_path(path: str) -> bool:

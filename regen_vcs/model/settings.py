@@ -9,6 +9,7 @@ A name is `key` or `section.key`. From it follow all the spellings:
 
 from __future__ import annotations
 
+import sys
 from collections import namedtuple
 
 from regen_vcs.errors import UsageError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 _FIELDS = (
     "name",
-    "kind",  # duration | size | bool | count | money | path | choice | text
+    "kind",  # duration | size | bool | count | money | path | paths | argv | choice | text
     "default",  # already typed; None: computed or not set
     "about",
     "choices",
@@ -75,9 +76,14 @@ SETTINGS: dict[str, Setting] = {
                 "fetch it, or leave it missing.", ("regenerate", "fetch", "leave"), project=True),
         Setting("checkout.wait", "duration", 30.0,
                 "The longest estimate for which a hook regenerates in the foreground.", project=True),
+        Setting("checkout.background", "bool", True,
+                "Whether what a checkout misses and would take longer is queued, for a worker in the background."),
         Setting("jobs", "count", 1, "How many regenerations run at once."),
         Setting("budget", "money", None,
-                "The most that paid generators may cost in one command, in dollars; not set: no limit."),
+                "The most that paid generators may cost in one command or worker, in dollars; not set: no limit."),
+        Setting("executor", "argv", None,
+                "A program that runs jobs elsewhere (a farm): its argv, in which {job} and {result} stand for the job "
+                "file and the place of its result, {key} and {name} for what they say. Not set: jobs run here."),
         Setting("push.auto", "bool", True, "Whether git push uploads what the pushed commits accept."),
         Setting("remote.trustResults", "choice", "mine", "Whose takes from a remote may stand in.",
                 ("mine", "signed", "all")),
@@ -85,11 +91,17 @@ SETTINGS: dict[str, Setting] = {
         Setting("gc.grace", "duration", 30 * 86400.0, "How long a take that nothing names is kept."),
         Setting("gc.keepTakes", "count", 0, "How many of the newest unaccepted takes of a key outlive the grace."),
         Setting("gc.budget", "size", None, "What keep and cache together may hold after gc; not set: no limit."),
+        Setting("modelPath", "paths", (), "Folders in which models are looked for, the first first."),
+        Setting("modelDownload", "choice", "never",
+                "Whether a generator may download a model that this machine lacks. Only for what you start yourself: "
+                "hooks and workers never do.", ("never", "allow")),
         Setting("defaults.generator", "text", None, "The generator of `generate` without --generator.", project=True),
     )
 }
 
 GIT_KEYS: dict[str, Setting] = {setting.git_key.lower(): setting for setting in SETTINGS.values()}
+
+PATH_SEPARATOR = ";" if sys.platform == "win32" else ":"  # os.pathsep, without os
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")
 
@@ -105,18 +117,21 @@ def allowed_words(setting: Setting) -> str:
         "count": "a whole number",
         "money": 'an amount in dollars such as "2.50"',
         "path": "an absolute path (~ is your home)",
+        "paths": "absolute paths, a list of them or joined as PATH is (~ is your home)",
+        "argv": "a program and its arguments, with {job} and {result} among them as words of their own",
         "text": "text",
     }[setting.kind]
 
 
 def parse_setting(setting: Setting, value: Any) -> Any:
-    """The typed value: duration → float seconds, size → int bytes, money → float, path → str with `~` as is.
+    """The typed value: duration → float seconds, size → int bytes, money → float, path → str with `~` as is,
+    paths → a tuple of such, argv → a tuple of str.
 
     `value` is a str (git config, environment, command line) or what TOML had. UsageError where it does not fit.
     """
     if isinstance(value, bool) and setting.kind != "bool":
         raise _unfit(setting, value)
-    if not isinstance(value, str | int | float):
+    if not isinstance(value, str | int | float) and not (setting.kind in ("paths", "argv") and isinstance(value, list | tuple)):
         raise _unfit(setting, value)
     try:
         return _PARSERS[setting.kind](setting, value)
@@ -134,6 +149,12 @@ def format_setting(setting: Setting, value: Any) -> str:
         return format_size(value)
     if setting.kind == "bool":
         return "true" if value else "false"
+    if setting.kind == "paths":
+        return PATH_SEPARATOR.join(value)
+    if setting.kind == "argv":
+        from shlex import join  # a hook never formats one
+
+        return join(value)
     return f"{value:.2f}" if setting.kind == "money" else str(value)
 
 
@@ -176,6 +197,35 @@ def _parse_path(setting: Setting, value: Any) -> str:
     return value
 
 
+def _parse_paths(setting: Setting, value: Any) -> tuple[str, ...]:
+    """A TOML list, or as PATH has it."""
+    parts = [part for part in value.split(PATH_SEPARATOR) if part] if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        raise _unfit(setting, value)
+    return tuple(_parse_path(setting, part) for part in parts)
+
+
+_ARGV_WORDS = ("{job}", "{result}", "{key}", "{name}")
+
+
+def _parse_argv(setting: Setting, value: Any) -> tuple[str, ...]:
+    """A TOML list, or words as a shell would split them. No shell ever sees them."""
+    if isinstance(value, str):
+        from shlex import split  # a hook never parses one
+
+        value = split(value)
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(part, str) and "\0" not in part for part in value):
+        raise _unfit(setting, value)
+    program, rest = value[0], value[1:]
+    # A relative path would mean another program in every folder.
+    if not program or "{" in program or ("/" in program and not program.startswith("/")):
+        raise _unfit(setting, value)
+    placeholders = [part for part in rest if any(word in part for word in _ARGV_WORDS)]
+    if not {"{job}", "{result}"} <= set(rest) or not set(placeholders) <= set(_ARGV_WORDS):
+        raise _unfit(setting, value)
+    return tuple(value)
+
+
 def _parse_choice(setting: Setting, value: Any) -> str:
     if value not in setting.choices:
         raise _unfit(setting, value)
@@ -203,6 +253,8 @@ _PARSERS = {
     "count": _parse_count,
     "money": _parse_money,
     "path": _parse_path,
+    "paths": _parse_paths,
+    "argv": _parse_argv,
     "choice": _parse_choice,
     "text": _parse_text,
 }

@@ -23,6 +23,7 @@ class SidecarModel(_Part):
     hash: str | None = Field(None, pattern=r"^(sha256|blake3):[0-9a-f]{64}$")
     name: str | None = None
     version: str | None = None
+    alias: str | None = Field(None, description="What regen.toml called it; not part of the key.")
 
 
 class SidecarOutput(_Part):

@@ -115,6 +115,7 @@ _Duration = Annotated[
 ]
 _Argv = Annotated[list[str], Field(min_length=1), AfterValidator(_as_value_error(rules.check_argv))]
 _EnvNames = Annotated[list[str], AfterValidator(_as_value_error(rules.check_env_names))]
+_Workflow = Annotated[str, AfterValidator(_as_value_error(rules.check_workflow))]
 _CodeGlob = Annotated[str, AfterValidator(_as_value_error(rules.check_code_glob))]
 _ParamSchemas = Annotated[dict[str, dict[str, Any]], AfterValidator(_as_value_error(_check_param_schema))]
 _Server = Annotated[str, Field(json_schema_extra={"format": "uri"}), AfterValidator(_as_value_error(_check_server))]
@@ -131,6 +132,7 @@ class _AnyGenerator(_Table):
     timeout: _Duration | None = Field(None, description="How long one run may take.")
     env: _EnvNames = Field([], description="Names of environment variables that reach it. Names only, never values.")
     paid: bool = Field(False, description="Whether a run costs money: never run from a hook, counted against `budget`.")
+    cost: float | None = Field(None, ge=0, description="What one run costs, in dollars, where the generator does not say it itself.")
     params: _ParamSchemas = Field({}, description="JSON Schema properties of its params; none: anything goes.")
 
 
@@ -153,9 +155,15 @@ class ComfyuiTable(_AnyGenerator):
     """A workflow graph on a ComfyUI server."""
 
     uses: Literal["comfyui"]
-    servers: list[_Server] = Field([], description="Addresses, tried in turn.")
+    workflow: _Workflow | None = Field(
+        None, description="The graph, in API format: a path from the repository's root. It counts in `definition` by its bytes."
+    )
+    servers: list[_Server] = Field([], description="Addresses; the best of those that answer is taken.")
     bind: dict[str, str | list[str]] = Field(
-        {}, description='Where a param or input goes in the graph: "NODE.inputs.FIELD", or a list of such.'
+        {}, description='Where a param, input or model goes in the graph: "NODE.inputs.FIELD", or a list of such.'
+    )
+    auth_env: str | None = Field(
+        None, description="The one of `env` that holds the servers' key, sent as `Authorization: Bearer`."
     )
 
 
@@ -232,7 +240,7 @@ def _setting_field(setting: Setting) -> tuple[Any, Any]:
     """One setting as a pydantic field: the JSON types TOML may give it, our parser's verdict."""
     types: dict[str, Any] = {
         "duration": str | int, "size": str | int, "bool": bool, "count": int, "money": str | int | float,
-        "path": str, "text": str, "choice": Literal[setting.choices] if setting.choices else str,
+        "path": str, "paths": str | list[str], "text": str, "choice": Literal[setting.choices] if setting.choices else str,
     }
     patterns = {"duration": DURATION_PATTERN, "size": SIZE_PATTERN}
     extra = {"pattern": patterns[setting.kind]} if setting.kind in patterns else None

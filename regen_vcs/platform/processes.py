@@ -57,6 +57,12 @@ def start_group(
         raise RegenError(f"{argv[0]}: cannot be started: {error.strerror or error}") from error
 
 
+def start_detached(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], log_fd: int) -> None:
+    """Start a program that outlives us, in a session of its own; it writes to `log_fd`, and nobody waits for it."""
+    proc = start_group(argv, cwd=cwd, env=env, stdout=log_fd, stderr=log_fd)
+    proc.returncode = 0  # or Popen would complain that it still runs when we end
+
+
 def has_ended(proc: subprocess.Popen) -> bool:
     """Whether the leader has exited. It is not reaped: until `kill_group` its id, and the group's, stay reserved."""
     if proc.returncode is not None:

@@ -1,0 +1,514 @@
+"""The queue of regenerations: one SQLite file in the repository's git common dir, shared by any number of processes.
+
+A job is one asset of one worktree. It is `queued` until a worker claims it with a lease, `running` while that worker
+lives, and ends once: `done`, `failed` or `cancelled`. A queued job waits for the jobs it needs; where one of these
+fails it is `blocked`, and waits again when that one is retried. A worker that died (its lock is free, or its lease ran
+out) gives its jobs back; its takes, if it came so far, are found by their keys, so nothing is made twice.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import time
+from collections import namedtuple
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
+
+from regen_vcs.engine.queue_file import queue_path
+from regen_vcs.engine.scheduling import choose_group
+from regen_vcs.errors import RegenError
+from regen_vcs.platform.files import FileLock, remove_file, temp_tag
+
+USER, MISSING, BACKGROUND = 0, 1, 2
+PRIORITIES = {"user": USER, "missing": MISSING, "background": BACKGROUND}
+
+QUEUED, RUNNING, BLOCKED = "queued", "running", "blocked"
+DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
+OPEN = (QUEUED, RUNNING, BLOCKED)
+ENDED = (DONE, FAILED, CANCELLED)
+
+LEASE_SECONDS = 60.0  # of a worker on another machine, whose lock says nothing here
+MAX_CRASHES = 5  # of its worker, after which a job counts as their cause
+MAX_ATTEMPTS = 4  # of what failed for reasons that pass (a server that is away)
+_BACKOFF = 5.0  # seconds before the second attempt; three times as long before each further one
+_KEEP_ENDED = 14 * 86400.0
+_VERSION = 1
+
+_HOST = socket.gethostname()
+
+_COLUMNS = (
+    "id", "worktree", "path", "key", "generator", "grp", "priority", "downstream", "estimate", "force", "paid", "request",
+    "state", "waits", "attempts", "crashes", "not_before", "owner", "lease", "cancel", "progress", "message", "reason",
+    "verdict", "take", "log", "seconds", "cost", "added", "started", "ended",
+)  # fmt: skip
+
+_SCHEMA = f"""
+CREATE TABLE job (
+  id INTEGER PRIMARY KEY, worktree TEXT NOT NULL, path TEXT NOT NULL, key TEXT, generator TEXT, grp TEXT NOT NULL,
+  priority INTEGER NOT NULL, downstream REAL NOT NULL DEFAULT 0, estimate REAL, force INTEGER NOT NULL DEFAULT 0,
+  paid INTEGER NOT NULL DEFAULT 0, request TEXT, state TEXT NOT NULL, waits INTEGER NOT NULL DEFAULT 0,
+  attempts INTEGER NOT NULL DEFAULT 0, crashes INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0,
+  owner TEXT, lease REAL, cancel INTEGER NOT NULL DEFAULT 0, progress REAL NOT NULL DEFAULT 0,
+  message TEXT NOT NULL DEFAULT '', reason TEXT, verdict TEXT, take TEXT, log TEXT, seconds REAL, cost REAL,
+  added REAL NOT NULL, started REAL, ended REAL
+);
+CREATE UNIQUE INDEX one_open ON job(worktree, path) WHERE state IN ('queued', 'running', 'blocked');
+CREATE INDEX ready ON job(state, waits, priority, grp, downstream);
+CREATE TABLE need (job INTEGER NOT NULL, needs INTEGER NOT NULL, PRIMARY KEY (job, needs)) WITHOUT ROWID;
+CREATE INDEX needed ON need(needs);
+PRAGMA user_version = {_VERSION};
+"""
+
+
+class Job(namedtuple("_Job", _COLUMNS)):
+    """One row. Times are seconds since 1970, `estimate`, `seconds` and `downstream` durations in seconds, `cost` dollars.
+
+    key: 64 hex digits, or None where it was not known yet; take: hash of what came out; log: hash of what was printed.
+    """
+
+    __slots__ = ()
+
+
+# needs: paths of assets whose jobs come first. estimate: seconds or None. force: 1 makes a take even if one is at hand.
+Request = namedtuple(
+    "Request", ("path", "key", "generator", "group", "estimate", "needs", "downstream", "force", "paid"), defaults=(0.0, False, False)
+)
+
+
+class Queue:
+    """Open queue of one repository; use from one thread. `close` it, or use it as a context manager."""
+
+    def __init__(self, folder: str):
+        """folder: `Repo.shared_dir`. RegenError where the file cannot be used; see `open_queue`."""
+        os.makedirs(folder, exist_ok=True)
+        self._folder = folder
+        self.path = queue_path(folder)
+        self._db = _connect(self.path)
+
+    def __enter__(self) -> Queue:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._db.close()
+
+    def version(self) -> int:
+        """Another number whenever another process has changed something."""
+        return self._db.execute("PRAGMA data_version").fetchone()[0]
+
+    # -- adding ----------------------------------------------------------------------------------------------------
+
+    def add(self, worktree: str, requests: Iterable[Request], priority: int, *, request: str | None = None, at: float | None = None) -> dict[str, int]:
+        """Queue these; {path: id of its job}. What is open already keeps its job, with the higher of both priorities.
+
+        request: the mark of a process that makes these itself; nobody else claims them while it lives. at: since when
+        they are wanted, in seconds since 1970; None: now.
+        """
+        now = time.time() if at is None else at
+        ids: dict[str, int] = {}
+        requests = list(requests)
+        with self._writing():
+            known = dict(self._db.execute(
+                "SELECT path, id FROM job WHERE worktree = ? AND state IN ('queued', 'running', 'blocked')", (worktree,)
+            ).fetchall())
+            for each in requests:
+                values = (each.key, each.generator, each.group, each.downstream, each.estimate, int(each.force), int(each.paid))
+                if each.path in known:
+                    ids[each.path] = known[each.path]
+                    self._db.execute(
+                        "UPDATE job SET key=?, generator=?, grp=?, downstream=max(downstream, ?), estimate=?, force=max(force, ?), "
+                        "paid=?, priority=min(priority, ?), request=coalesce(?, request), state='queued', not_before=0, reason=NULL "
+                        "WHERE id=? AND state != 'running'", (*values, priority, request, known[each.path]),
+                    )
+                    continue
+                ids[each.path] = self._db.execute(
+                    "INSERT INTO job (worktree, path, key, generator, grp, downstream, estimate, force, paid, priority, request, "
+                    "state, added) VALUES (?,?,?,?,?,?,?,?,?,?,?,'queued',?)",
+                    (worktree, each.path, *values, priority, request, now),
+                ).lastrowid
+            known |= ids
+            needs = [(ids[each.path], known[path]) for each in requests for path in each.needs if path in known]
+            self._db.executemany("INSERT OR IGNORE INTO need VALUES (?, ?)", needs)
+            self._recount(ids.values())
+            self._db.execute("DELETE FROM job WHERE state IN ('done','failed','cancelled') AND ended < ?", (now - _KEEP_ENDED,))
+            self._db.execute("DELETE FROM need WHERE job NOT IN (SELECT id FROM job)")
+        return ids
+
+    def _recount(self, ids: Iterable[int]) -> None:
+        """How many jobs each of these still waits for; blocked where one of them has failed or is blocked."""
+        for chunk in _chunks(ids):
+            marks = ",".join("?" * len(chunk))
+            self._db.execute(
+                f"UPDATE job SET waits = (SELECT count(*) FROM need JOIN job d ON d.id = need.needs "
+                f"WHERE need.job = job.id AND d.state IN ('queued','running','blocked')) WHERE id IN ({marks})", chunk,
+            )
+
+    # -- working ---------------------------------------------------------------------------------------------------
+
+    def claim(
+        self, owner: str, limit: int, *, group: str | None = None, request: str | None = None, free: int = 1, ahead: float = 0.0
+    ) -> list[Job]:
+        """Take ready jobs, of one group, up to `limit`: as many as the worker has `free` hands, and further ones only
+        while all taken so far are known to take less than `ahead` seconds together, so that others get their share.
+
+        group: what this worker has loaded. request: claim only what carries this mark; None: only what carries none.
+        """
+        now = time.time()
+        ready = "state='queued' AND waits=0 AND not_before<=? AND cancel=0 AND request IS ?"
+        with self._writing():
+            best = self._db.execute(f"SELECT min(priority) FROM job WHERE {ready}", (now, request)).fetchone()[0]
+            if best is None:
+                return []
+            groups = dict(self._db.execute(
+                f"SELECT grp, max(downstream) FROM job WHERE {ready} AND priority=? GROUP BY grp", (now, request, best)
+            ).fetchall())
+            busy = [row[0] for row in self._db.execute("SELECT DISTINCT grp FROM job WHERE state='running' AND owner!=?", (owner,))]
+            chosen = choose_group(groups, group, busy)
+            rows = self._db.execute(
+                f"SELECT * FROM job WHERE {ready} AND priority=? AND grp=? "
+                "ORDER BY crashes, downstream DESC, estimate IS NULL, estimate, id LIMIT ?", (now, request, best, chosen, limit),
+            ).fetchall()
+            taken, total = [], 0.0
+            for row in map(Job._make, rows):
+                if row.crashes:  # alone: should its worker die again, it is known in which job
+                    if taken:
+                        continue
+                    taken.append(row)
+                    break
+                seconds = ahead if row.estimate is None else row.estimate
+                if len(taken) >= free and total + seconds > ahead:
+                    break
+                total += seconds
+                taken.append(row)
+            self._db.executemany(
+                "UPDATE job SET state='running', owner=?, lease=?, started=?, progress=0, message='', reason=NULL, "
+                "attempts=attempts+1 WHERE id=?", [(owner, now + LEASE_SECONDS, now, each.id) for each in taken],
+            )
+        return taken
+
+    def heartbeat(self, owner: str, progress: Mapping[int, tuple[float, str]]) -> set[int]:
+        """Renew a worker's leases and note how far its jobs are; the ids of those somebody wants cancelled."""
+        with self._writing():
+            self._db.execute("UPDATE job SET lease=? WHERE owner=? AND state='running'", (time.time() + LEASE_SECONDS, owner))
+            self._db.executemany(
+                "UPDATE job SET progress=?, message=? WHERE id=? AND state='running'",
+                [(fraction, message, each) for each, (fraction, message) in progress.items()],
+            )
+        rows = self._db.execute("SELECT id FROM job WHERE owner=? AND state='running' AND cancel=1", (owner,))
+        return {row[0] for row in rows}
+
+    def finish(self, ends: Iterable[Mapping]) -> None:
+        """End jobs: {"id", "state", "reason", "verdict", "take", "log", "seconds", "cost"} each, all but the first two
+        optional. What waited for them is ready, or blocked where they did not end well."""
+        now = time.time()
+        with self._writing():
+            for end in ends:
+                values = [end.get(name) for name in ("state", "reason", "verdict", "take", "log", "seconds", "cost")]
+                self._db.execute(
+                    "UPDATE job SET state=?, reason=?, verdict=?, take=?, log=?, seconds=?, cost=?, ended=?, owner=NULL, lease=NULL, "
+                    "progress=CASE WHEN ?1='done' THEN 1 ELSE progress END WHERE id=? AND state IN ('queued','running','blocked')",
+                    (*values, now, end["id"]),
+                )
+                if end["state"] == DONE:
+                    self._db.execute("UPDATE job SET waits=waits-1 WHERE waits>0 AND id IN (SELECT job FROM need WHERE needs=?)", (end["id"],))
+                else:
+                    self._block_dependants(end["id"])
+
+    def _block_dependants(self, failed: int) -> None:
+        """What needs a job that did not end well cannot be made; nor what needs that."""
+        path, state = self._db.execute("SELECT path, state FROM job WHERE id=?", (failed,)).fetchone()
+        word = {CANCELLED: "was cancelled", FAILED: "failed"}.get(state, "is blocked")
+        reason = f"blocked: its input {path} {word}"
+        rows = self._db.execute(
+            "UPDATE job SET state='blocked', reason=? WHERE state='queued' AND id IN (SELECT job FROM need WHERE needs=?) RETURNING id",
+            (reason, failed),
+        ).fetchall()
+        for (each,) in rows:
+            self._block_dependants(each)
+
+    def try_later(self, job: int, delay: float, reason: str) -> None:
+        """Give back a claimed job that failed for a reason that may pass: to be tried again after `delay` seconds."""
+        with self._writing():
+            self._db.execute(
+                "UPDATE job SET state='queued', owner=NULL, lease=NULL, progress=0, message='', reason=?, not_before=? "
+                "WHERE id=? AND state='running'", (reason, time.time() + delay, job),
+            )
+
+    def leave(self, owner: str) -> None:
+        """Give back all that a worker holds, as if never claimed; what somebody wanted cancelled is."""
+        with self._writing():
+            left = self._db.execute(
+                "UPDATE job SET state=CASE WHEN cancel=1 THEN 'cancelled' ELSE 'queued' END, owner=NULL, lease=NULL, progress=0, "
+                "message='', attempts=attempts-1 WHERE owner=? AND state='running' RETURNING id, state", (owner,),
+            ).fetchall()
+            for each, state in left:
+                if state != QUEUED:
+                    self._block_dependants(each)
+
+    def reclaim(self, is_alive) -> int:
+        """Give back what dead workers hold; how many. is_alive(owner, lease) → bool."""
+        with self._writing():
+            owners = self._db.execute("SELECT owner, max(lease) FROM job WHERE state='running' GROUP BY owner").fetchall()
+            count = 0
+            for owner, lease in owners:
+                if is_alive(owner, lease):
+                    continue
+                reason = f"the worker died in it {MAX_CRASHES} times"
+                crashed = self._db.execute(
+                    "UPDATE job SET crashes=crashes+1, owner=NULL, lease=NULL, progress=0, message='', "
+                    "state=CASE WHEN crashes+1>=? THEN 'failed' WHEN cancel=1 THEN 'cancelled' ELSE 'queued' END, "
+                    "reason=CASE WHEN crashes+1>=? THEN ? ELSE reason END, ended=? WHERE owner=? AND state='running' "
+                    "RETURNING id, state", (MAX_CRASHES, MAX_CRASHES, reason, time.time(), owner),
+                ).fetchall()
+                for each, state in crashed:
+                    if state != QUEUED:
+                        self._block_dependants(each)
+                count += len(crashed)
+            marks = [row[0] for row in self._db.execute("SELECT DISTINCT request FROM job WHERE state='queued' AND request IS NOT NULL")]
+            self._db.executemany("UPDATE job SET request=NULL WHERE request=?", [(mark,) for mark in marks if not is_alive(mark, 0)])
+        return count
+
+    # -- what people do with it ------------------------------------------------------------------------------------
+
+    def cancel(self, ids: Iterable[int]) -> tuple[int, int]:
+        """(cancelled at once, running ones that were asked to stop)."""
+        at_once = asked = 0
+        with self._writing():
+            for each in ids:
+                done = self._db.execute(
+                    "UPDATE job SET state='cancelled', reason='cancelled', ended=? WHERE id=? AND state IN ('queued','blocked')",
+                    (time.time(), each),
+                ).rowcount
+                if done:
+                    at_once += 1
+                    self._block_dependants(each)
+                else:
+                    asked += self._db.execute("UPDATE job SET cancel=1 WHERE id=? AND state='running'", (each,)).rowcount
+        return at_once, asked
+
+    def retry(self, ids: Iterable[int]) -> int:
+        """Queue failed, blocked and cancelled jobs again, and what was blocked by them; how many."""
+        count = 0
+        with self._writing():
+            todo = list(ids)
+            for each in todo:  # grows while it is walked
+                try:
+                    changed = self._db.execute(
+                        "UPDATE job SET state='queued', cancel=0, attempts=0, crashes=0, not_before=0, reason=NULL, request=NULL, "
+                        "ended=NULL WHERE id=? AND state IN ('failed','blocked','cancelled')", (each,),
+                    ).rowcount
+                except sqlite3.IntegrityError:
+                    continue  # the same asset is queued again already
+                if changed:
+                    count += 1
+                    todo += [row[0] for row in self._db.execute(
+                        "SELECT job FROM need JOIN job j ON j.id=need.job WHERE needs=? AND j.state='blocked'", (each,)
+                    )]
+            self._recount(todo)
+            for each in todo:
+                failed = self._db.execute(
+                    "SELECT d.id FROM need JOIN job d ON d.id=need.needs WHERE need.job=? AND d.state IN ('failed','cancelled','blocked')",
+                    (each,),
+                ).fetchone()
+                if failed:
+                    self._block_dependants(failed[0])
+        return count
+
+    def prioritize(self, ids: Iterable[int], priority: int) -> int:
+        """Change the priority of these and of whatever they wait for; how many changed."""
+        count = 0
+        with self._writing():
+            todo, seen = list(ids), set()
+            for each in todo:
+                if each in seen:
+                    continue
+                seen.add(each)
+                count += self._db.execute(
+                    "UPDATE job SET priority=? WHERE id=? AND state IN ('queued','blocked') AND priority!=?", (priority, each, priority)
+                ).rowcount
+                todo += [row[0] for row in self._db.execute("SELECT needs FROM need WHERE job=?", (each,))]
+        return count
+
+    def clear(self) -> int:
+        """Forget jobs that have ended; how many."""
+        with self._writing():
+            count = self._db.execute(
+                "DELETE FROM job WHERE state IN ('done','failed','cancelled') AND id NOT IN "
+                "(SELECT needs FROM need JOIN job j ON j.id=need.job WHERE j.state IN ('queued','running','blocked'))"
+            ).rowcount
+            self._db.execute("DELETE FROM need WHERE job NOT IN (SELECT id FROM job)")
+        return count
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
+    def jobs(self, states: Iterable[str] = (*OPEN, *ENDED), *, worktree: str | None = None) -> list[Job]:
+        """Jobs in these states: those that run, then in the order in which they are likely to be made."""
+        states = list(states)
+        where = f"state IN ({','.join('?' * len(states))})" + (" AND worktree=?" if worktree is not None else "")
+        rows = self._db.execute(
+            f"SELECT * FROM job WHERE {where} ORDER BY state!='running', priority, waits, downstream DESC, id",
+            [*states, *([worktree] if worktree is not None else [])],
+        )
+        return [Job._make(row) for row in rows]
+
+    def needs(self) -> dict[int, set[int]]:
+        """{job: the jobs that come before it, since it is made from what they make}."""
+        found: dict[int, set[int]] = {}
+        for job, needed in self._db.execute("SELECT job, needs FROM need"):
+            found.setdefault(job, set()).add(needed)
+        return found
+
+    def get(self, ids: Iterable[int]) -> dict[int, Job]:
+        """{id: job} of those that exist."""
+        found = {}
+        for chunk in _chunks(ids):
+            rows = self._db.execute(f"SELECT * FROM job WHERE id IN ({','.join('?' * len(chunk))})", chunk)
+            found.update((row[0], Job._make(row)) for row in rows)
+        return found
+
+    def counts(self, request: str | None = None) -> dict[str, int]:
+        """{state: jobs}; of one request, or of all."""
+        where, values = ("WHERE request=?", (request,)) if request is not None else ("", ())
+        return dict(self._db.execute(f"SELECT state, count(*) FROM job {where} GROUP BY state", values).fetchall())
+
+    def next_start(self) -> float | None:
+        """Seconds until a job that waits for nothing but its time may start; 0 for one that may now; None for none."""
+        row = self._db.execute("SELECT min(not_before) FROM job WHERE state='queued' AND waits=0 AND request IS NULL").fetchone()
+        return None if row[0] is None else max(0.0, row[0] - time.time())
+
+    def learned_seconds(self) -> dict[str, float]:
+        """{generator: the median time of its last jobs, in seconds}."""
+        times: dict[str, list[float]] = {}
+        rows = self._db.execute(
+            "SELECT generator, seconds FROM job WHERE state='done' AND seconds>0 AND generator IS NOT NULL ORDER BY ended DESC LIMIT 500"
+        )
+        for generator, seconds in rows:
+            times.setdefault(generator, []).append(seconds)
+        return {generator: sorted(each[:25])[len(each[:25]) // 2] for generator, each in times.items()}
+
+    @contextmanager
+    def _writing(self):
+        """One transaction. RegenError where the file is locked for too long, full, or read-only."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise RegenError(f"{self.path}: {error}", "is the disk full, or the repository read-only?") from error
+
+
+def newest(jobs: list[Job]) -> list[Job]:
+    """Of each asset's jobs the last one: what a later one has mended is past."""
+    last: dict[tuple[str, str], int] = {}
+    for job in jobs:
+        last[job.worktree, job.path] = max(job.id, last.get((job.worktree, job.path), 0))
+    return [job for job in jobs if last[job.worktree, job.path] == job.id]
+
+
+def open_queue(folder: str) -> Queue:
+    """The repository's queue; one in memory, for this process alone, where the file cannot be used at all."""
+    try:
+        return Queue(folder)
+    except (RegenError, OSError):
+        return empty_queue()
+
+
+def backoff(attempts: int) -> float:
+    """Seconds to wait before another attempt, after so many."""
+    return _BACKOFF * 3 ** (attempts - 1)
+
+
+def empty_queue() -> Queue:
+    """A queue in memory, for this process alone."""
+    queue = Queue.__new__(Queue)
+    queue.path = ":memory:"
+    queue._db = _connect(queue.path)
+    return queue
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    try:
+        db = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+        db.execute("PRAGMA journal_mode=WAL")
+        # Power loss may take the last transactions, never the file: a job that runs again finds its take by its key.
+        db.execute("PRAGMA synchronous=NORMAL")
+        _create(db)
+    except sqlite3.DatabaseError as error:
+        raise RegenError(f"{path}: {error}", f"it holds nothing that cannot be asked for again: rm {path!r}*") from error
+    return db
+
+
+def _create(db: sqlite3.Connection) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version == _VERSION:
+        return
+    if version > _VERSION:
+        raise RegenError("the queue was written by a newer regen-vcs", "update regen-vcs")
+    db.execute("BEGIN EXCLUSIVE")
+    try:
+        if db.execute("PRAGMA user_version").fetchone()[0] == 0:  # nobody was quicker
+            for statement in _SCHEMA.split(";\n"):
+                db.execute(statement)
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def _chunks(ids: Iterable[int], size: int = 500) -> Iterable[list[int]]:
+    ids = list(ids)
+    return (ids[at : at + size] for at in range(0, len(ids), size))
+
+
+# -- who works ---------------------------------------------------------------------------------------------------------
+
+
+class Owner:
+    """This process as one that claims jobs: a name, and a lock that is free as soon as it dies."""
+
+    def __init__(self, folder: str):
+        self._folder = os.path.join(folder, "workers")
+        tag = temp_tag()
+        self.name = f"{_HOST}/{tag}"
+        self._lock = FileLock(os.path.join(self._folder, tag))
+
+    def __enter__(self) -> Owner:
+        try:
+            os.makedirs(self._folder, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except OSError:
+            pass  # a read-only repository: its queue lives in this process
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        remove_file(self._lock.path)
+        self._lock.release()
+
+
+def liveness(folder: str):
+    """is_alive(owner, lease) for `Queue.reclaim`: by its lock if it is of this machine, else by its lease."""
+    workers = os.path.join(folder, "workers")
+
+    def is_alive(owner: str, lease: float) -> bool:
+        host, _, tag = owner.partition("/")
+        if host != _HOST:
+            return lease > time.time()
+        path = os.path.join(workers, tag)
+        if not os.path.exists(path):
+            return False
+        lock = FileLock(path)
+        if not lock.acquire(timeout=0):
+            return True
+        remove_file(path)
+        lock.release()
+        return False
+
+    return is_alive

@@ -1,0 +1,128 @@
+"""What becomes of a take: whose place it takes, and what a sidecar says of it (DESIGN, section 4's table).
+
+Only the user's own verbs (`by_user`) set a sidecar's output. Whoever else makes something puts a stand-in.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from regen_vcs.engine.desired import Desired, read_one
+from regen_vcs.engine.ignoring import refresh_ignores
+from regen_vcs.engine.memory import EMPTY_ROW
+from regen_vcs.engine.planner import is_edited
+from regen_vcs.engine.production import JobFailed, Take
+from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
+from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, remember, rescue, tidy_spare
+from regen_vcs.engine.takes import measure
+from regen_vcs.engine.workspace import Workspace
+from regen_vcs.errors import RegenError
+
+# verdict: "made", "restored" (same bytes), "equal" (same content), "drifted", "proposed", "filed" (recipe changed
+# meanwhile), "failed", "present" (not run: its accepted bytes are there, and are what it would make); score: 0..1 for drifted, None where it could not be measured.
+Made = namedtuple("Made", ("path", "verdict", "take", "error", "score"))
+
+
+def reread(ws: Workspace, snapshot: Snapshot, path: str) -> None:
+    """Look at one sidecar again."""
+    old = snapshot.assets.get(path)
+    tracked = old.tracked if old else False
+    snapshot.assets[path] = read_one(ws.repo, path, ws.state, ws.memo, tracked=tracked, skip=False)
+
+
+def settle(
+    ws: Workspace, snapshot: Snapshot, batch: list[tuple[str, Take | RegenError]], by_user: bool
+) -> list[Made]:
+    """Give results their places, under the worktree's lock. `snapshot` learns of what has changed."""
+    paths = {path for path, _ in batch}
+    with WorktreeLock(ws):
+        ws.reload_state()
+        here = look(ws, paths=paths, also=paths)
+        refresh_ignores(ws, here, [path for path in paths if path in here.assets])  # a recipe may be new to git, or to us
+        here.inputs.from_disk = snapshot.inputs.from_disk
+        here.inputs.preload([here.assets[path] for path in paths if path in here.assets])
+        made = [_settle_one(ws, here, path, result, by_user) for path, result in batch]
+        tidy_spare(ws)
+        remember(here, {each.path for each in made if each.verdict not in ("made", "restored")})
+        # What comes after in this run sees the new outputs.
+        for path in paths & here.assets.keys():
+            snapshot.assets[path] = here.assets[path]
+            snapshot.observed[path] = here.seen(path)
+    return made
+
+
+def _settle_one(ws: Workspace, here: Snapshot, path: str, result: Take | RegenError, by_user: bool) -> Made:
+    try:
+        if isinstance(result, RegenError):
+            return _settle_failure(ws, here, path, result)
+        return _settle_take(ws, here, path, result, by_user)
+    except RegenError as error:
+        return Made(path, "failed", None, error, None)
+    except OSError as error:
+        return Made(path, "failed", None, RegenError(f"{path}: {error.strerror or error}"), None)
+
+
+def _settle_failure(ws: Workspace, here: Snapshot, path: str, error: RegenError) -> Made:
+    if path in here.assets:
+        try:
+            key = here.inputs.key_of(here.assets[path])
+        except RegenError:
+            key = None
+        log = error.log if isinstance(error, JobFailed) else None
+        ws.state.failed[path] = {"key": key, "reason": error.what, "log": log, "at": _now()}
+    return Made(path, "failed", None, error, None)
+
+
+def _settle_take(ws: Workspace, here: Snapshot, path: str, take: Take, by_user: bool) -> Made:
+    desired = here.assets.get(path)
+    if desired is None or desired.facts.problem or desired.side_sig is None:
+        return Made(path, "filed", take, None, None)
+    if here.inputs.key_of(desired) != take.order.key:
+        return Made(path, "filed", take, None, None)
+    facts = desired.facts
+    ws.state.failed.pop(path, None)
+    executor = Executor(here)
+    _rescue_edited(ws, here, path)
+    if facts.out_hash is None or facts.out_key != take.order.key:
+        if not by_user:
+            return _stand_in(ws, here, executor, desired, take, "proposed", None)
+        return _accept(ws, here, executor, desired, take, "made")
+    if take.hash == facts.out_hash:
+        executor.bring_in(path, take.hash, take.is_tree)
+        return Made(path, "restored", take, None, None)
+    if facts.out_content and take.output.content == facts.out_content:
+        return _stand_in(ws, here, executor, desired, take, "equal", 1.0)
+    return _stand_in(ws, here, executor, desired, take, "drifted", measure(ws, facts.out_hash, take.hash))
+
+
+def _rescue_edited(ws: Workspace, here: Snapshot, path: str) -> None:
+    row, seen = ws.state.rows.get(path, EMPTY_ROW), here.seen(path)
+    if seen.kind == "present" and is_edited(row, seen) and seen.hash != here.assets[path].facts.out_hash:
+        rescue(ws, path, seen, "edited; regenerated")
+
+
+def _accept(ws: Workspace, here: Snapshot, executor: Executor, desired: Desired, take: Take, verdict: str) -> Made:
+    path = desired.path
+    write_sidecar(ws, path, replace(read_sidecar(ws, path), output=take.output))
+    executor.bring_in(path, take.hash, take.is_tree)
+    reread(ws, here, path)
+    return Made(path, verdict, take, None, None)
+
+
+def _stand_in(
+    ws: Workspace, here: Snapshot, executor: Executor, desired: Desired, take: Take, kind: str, score: float | None
+) -> Made:
+    """Show a take that is not the accepted one: on disk, and remembered as such."""
+    path = desired.path
+    executor.bring_in(path, take.hash, take.is_tree, accepted=desired.facts.out_hash, stand_in=kind)
+    row = ws.state.rows.get(path, EMPTY_ROW)
+    ws.state.rows[path] = row._replace(
+        disk_hash=take.hash, stand_in=kind, accepted=desired.facts.out_hash, files=here.seen(path).files
+    )
+    return Made(path, kind, take, None, score)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,155 @@
+"""Filing takes: what a run has made goes into the stores, under the key it was made for, with a record of how it went.
+
+The same for what was made here (production.py) and for what somebody brings back from elsewhere (job_result.py).
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from regen_vcs import media
+from regen_vcs.engine.observe import member_name
+from regen_vcs.engine.sync import has_all
+from regen_vcs.engine.takes import output_of_record, record_of_output
+from regen_vcs.engine.workspace import Workspace
+from regen_vcs.errors import RegenError
+from regen_vcs.generators import registry
+from regen_vcs.model.manifest import Member, manifest_bytes
+from regen_vcs.model.paths import frames_text, parse_sequence
+from regen_vcs.model.recipe import Output, Recipe, recipe_bytes
+
+_ORDER_FIELDS = (
+    "path",  # the asset
+    "recipe",
+    "key",
+    "inputs",  # {name: (target, hash, blob oid or None)}
+    "code",  # {name below {code}: bytes}
+    "table",  # of the named generator, {} for a plain one
+    "force",  # "", or the time (as records have it) since which a take must have been made to count
+    "frames",  # of a sequence made frame by frame: the numbers that `force` is about; (): all
+)
+
+
+class Order(namedtuple("_Order", _ORDER_FIELDS, defaults=((),))):
+    """What one run needs. Each is itself only: two for one recipe are two orders."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
+class Take:
+    """One observed output of a key, in the stores. `output` is what a sidecar that accepts it would say."""
+
+    def __init__(self, order: Order, output: Output, seconds: float, reused: bool, record: dict):
+        self.order, self.output, self.seconds, self.reused, self.record = order, output, seconds, reused, record
+
+    @property
+    def hash(self) -> str:
+        return self.output.hash
+
+    @property
+    def is_tree(self) -> bool:
+        return self.output.files is not None or self.output.frames is not None
+
+
+class JobFailed(RegenError):
+    """A generator failed; `log` is the hash of what it printed, or None. transient: another time it may go well."""
+
+    def __init__(self, what: str, hint: str | None = None, log: str | None = None, transient: bool = False):
+        super().__init__(what, hint)
+        self.log, self.transient = log, transient
+
+
+class TakeFiling:
+    """Finds and files the takes of one order.
+
+    foreign: what comes in was made elsewhere, so that it proves nothing about what can be made here.
+    """
+
+    def __init__(self, ws: Workspace, order: Order, *, foreign: bool = False):
+        self.ws = self._ws = ws
+        self._order, self._foreign = order, foreign
+
+    def known_take(self, order: Order) -> Take | None:
+        """An earlier take of the same key whose bytes are at hand: the first observed, never the newest.
+
+        Where the order wants another one made: none but what was made since it was given (by whoever had it before).
+        """
+        accepted = order.recipe.output.hash if order.recipe.output and order.recipe.output.key == order.key else None
+        found = None
+        for record in self._ws.results.takes(order.key):
+            output = output_of_record(record, order.key)
+            if output is None or (order.force and record.get("at", "") < order.force):
+                continue
+            is_tree = output.files is not None or output.frames is not None
+            if has_all(self._ws.stores, output.hash, is_tree):
+                if output.hash == accepted:
+                    return Take(order, output, record.get("seconds") or 0.0, True, record)
+                found = found or Take(order, output, record.get("seconds") or 0.0, True, record)
+        return found
+
+    def failure(self, reason: str, hint: str | None, log: str | None, transient: bool) -> JobFailed:
+        path = self._order.path
+        return JobFailed(f"{path}: {reason}", hint or f"what it printed: regen-vcs show --log {path}", log, transient)
+
+    def store_log(self, log: bytes) -> str | None:
+        return self._ws.stores.ingest_bytes(log, proven=True)[0] if log else None
+
+    def file_take(self, order: Order, generator, found, result, seconds: float, log: str | None) -> Take:
+        """Ingest what came out, and write down the observation."""
+        proven = self._is_proven(order, generator)
+        members = []
+        for name, path, size in found:
+            inner = member_name(order.path, name) if parse_sequence(order.path) else name
+            members.append(Member(inner, self._ws.stores.ingest_file(path, proven=proven)[0], size))
+        return self.file_members(order, generator, members, found[0][1], result, seconds, log)
+
+    def file_members(
+        self, order: Order, generator, members: list[Member], first: str, result, seconds: float, log: str | None
+    ) -> Take:
+        """Write down what came out; its files are in the stores already. first: where the first of them can be read."""
+        stores, proven = self._ws.stores, self._is_proven(order, generator)
+        sequence = parse_sequence(order.path)
+        is_tree = bool(sequence) or not (len(members) == 1 and members[0].name == "")
+        whole = members[0].hash
+        if is_tree:
+            whole = stores.ingest_bytes(manifest_bytes(members), proven=proven)[0]
+        output = Output(
+            hash=whole,
+            key=order.key,
+            size=sum(member.size for member in members),
+            content=media.content_hash(first) if not is_tree else None,
+            look=media.look(first),
+            media=media.probe(first),
+            files=len(members) if is_tree and not sequence else None,
+            frames=frames_text(int(each.name.removesuffix(sequence.suffix)) for each in members) if sequence else None,
+        )
+        record = {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "seconds": round(seconds, 4),
+            "generator": order.recipe.generator,
+            "generator_version": result.generator_version,
+            "environment": result.environment,
+            "inputs": {name: "blake3:" + found[1] for name, found in order.inputs.items()},
+            "log": log,
+            "output": record_of_output(output),
+        }
+        cost = order.table.get("cost") if result.cost is None else result.cost
+        if cost is not None:
+            record["cost"] = cost
+        self._ws.results.record(order.key, whole, record)
+        bare = recipe_bytes(without_review(order.recipe))
+        self._ws.results.save_recipe(order.key, bare)
+        return Take(order, output, seconds, False, record)
+
+    def _is_proven(self, order: Order, generator) -> bool:
+        """An exact built-in's run is its own proof; everything else stays in keep until it is verified."""
+        return not self._foreign and bool(generator.exact) and registry.is_exact_built_in(order.recipe.generator)
+
+
+def without_review(recipe: Recipe) -> Recipe:
+    """What keep's copy of a recipe holds: what was asked for, not what was accepted where."""
+    return replace(recipe, output=None, review=None)

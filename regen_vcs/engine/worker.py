@@ -1,0 +1,252 @@
+"""Workers: they claim jobs of the queue, run them, and put what came out where it belongs.
+
+In the foreground a worker makes one request of the user's; in the background, or kept open, whatever is queued. They
+differ in their *desk*: who resolves a job to an order, and what becomes of the take.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+from regen_vcs.engine.production import JobFailed, Order, Producer, Take
+from regen_vcs.engine.queue import (
+    BLOCKED,
+    CANCELLED,
+    DONE,
+    FAILED,
+    MAX_ATTEMPTS,
+    OPEN,
+    RUNNING,
+    Job,
+    Owner,
+    Queue,
+    backoff,
+    liveness,
+)
+from regen_vcs.engine.settling import Made
+from regen_vcs.engine.sync import Snapshot
+from regen_vcs.errors import Interrupted, RegenError
+
+# Jobs that are known to take less than this together are claimed at once, so that looking and settling cost once.
+_AHEAD_SECONDS = 0.5
+_AHEAD_JOBS = 48
+_POLL = 0.2  # seconds between looks at what others have done to our jobs
+_BEAT = 0.5  # seconds between notes of progress
+_RECLAIM = 5.0  # seconds between looks at whether somebody has died
+
+
+class Present(namedtuple("_Present", ("hash",))):
+    """In place of an order: the accepted bytes are there already."""
+
+    __slots__ = ()
+
+
+class Obsolete(RegenError):
+    """In place of an order: nobody needs this job any more."""
+
+
+class Desk(Protocol):
+    """Where jobs come in and takes go out."""
+
+    def start(self, jobs: list[Job]) -> list[tuple[Job, Order | RegenError | Present, Snapshot | None]]:
+        """Resolve jobs to orders, now; an error where one cannot be run."""
+        ...
+
+    def settle(self, ended: list[tuple[Job, Take | RegenError]]) -> list[Made]:
+        """Give takes their places, in the order given."""
+        ...
+
+
+class Budget:
+    """What paid jobs may still cost. limit: dollars; None: any amount."""
+
+    def __init__(self, limit: float | None):
+        self._limit = limit
+        self.spent = 0.0
+
+    def refusal(self, order: Order) -> str | None:
+        """Why this order must not be run; None where it may. What it will cost counts from now on."""
+        if not order.table.get("paid") or self._limit is None:
+            return None
+        cost = order.table.get("cost")
+        if cost is None:
+            return "paid, and its table in regen.toml has no `cost` to count against the budget"
+        if self.spent + cost > self._limit:
+            return f"over the budget of ${self._limit:.2f} (${self.spent:.2f} of it spent; it costs ${cost:.2f})"
+        self.spent += cost
+        return None
+
+
+class Worker:
+    """One process's share of the queue.
+
+    mark: claim only jobs of this request, else only those of none. progress(path, fraction, message): from threads.
+    """
+
+    def __init__(
+        self, queue: Queue, folder: str, owner: Owner, desk: Desk, environ: Mapping[str, str], *, slots: int = 1,
+        mark: str | None = None, budget: float | None = None, progress: Callable[[str, float, str], None] | None = None,
+    ):
+        self._queue, self._owner, self._desk, self._mark = queue, owner, desk, mark
+        self._budget = Budget(budget)
+        self._is_alive = liveness(folder)
+        self._told = progress or (lambda *_: None)
+        self._running: dict[Order, Job] = {}
+        self._news: dict[int, tuple[float, str]] = {}
+        self._producer = Producer(environ, workers=slots, progress=self._note)
+        self._group: str | None = None
+        self._beat_at = self._reclaim_at = 0.0
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Whatever still runs is ended, and given back to the queue."""
+        self._producer.__exit__()
+        self._running = {}
+        self._queue.leave(self._owner.name)  # also what was claimed a moment ago and never begun
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._running)
+
+    def turn(self) -> Iterator[Made]:
+        """Claim what there is room for, and settle what has ended meanwhile. Waits a little where nothing has."""
+        yield from self._claim()
+        ended = self._producer.collect(_POLL) if self._running else []
+        pairs = [(self._running.pop(order), result) for order, result in ended]
+        yield from self._end(pairs)
+        self._beat()
+
+    def _claim(self) -> Iterator[Made]:
+        now = time.monotonic()
+        if now >= self._reclaim_at:
+            self._reclaim_at = now + _RECLAIM
+            self._queue.reclaim(self._is_alive)
+        waiting = sum(job.estimate or _AHEAD_SECONDS for job in self._running.values())
+        if len(self._running) >= self._producer.workers and (waiting >= _AHEAD_SECONDS or len(self._running) >= _AHEAD_JOBS):
+            return
+        room = max(1, self._producer.workers - len(self._running))
+        jobs = self._queue.claim(
+            self._owner.name, max(room, _AHEAD_JOBS), group=self._group, request=self._mark, ahead=_AHEAD_SECONDS, free=room
+        )
+        if not jobs:
+            return
+        self._group = jobs[0].grp
+        refused = []
+        for job, order, snapshot in self._desk.start(jobs):
+            if isinstance(order, Present):
+                self._queue.finish([{"id": job.id, "state": DONE, "verdict": "present", "take": order.hash, "seconds": 0.0}])
+                continue
+            refusal = order if isinstance(order, RegenError) else self._over_budget(order)
+            if refusal:
+                refused.append((job, refusal))
+                continue
+            self._running[order] = job
+            self._producer.submit(order, snapshot)
+        yield from self._end(refused)
+
+    def _over_budget(self, order: Order) -> RegenError | None:
+        reason = self._budget.refusal(order)
+        return RegenError(f"{order.path}: {reason}", "see: regen-vcs config budget") if reason else None
+
+    def _end(self, pairs: list[tuple[Job, Take | RegenError]]) -> Iterator[Made]:
+        """Settle results; those that may go better another time, or that somebody cancelled, are none."""
+        final, ends = [], []
+        for job, result in pairs:
+            if isinstance(result, Obsolete):
+                ends.append({"id": job.id, "state": CANCELLED, "reason": result.what})
+            elif isinstance(result, Interrupted):
+                ends.append({"id": job.id, "state": CANCELLED, "reason": "cancelled"})
+                yield Made(job.path, "failed", None, result, None)
+            elif isinstance(result, JobFailed) and result.transient and job.attempts + 1 < MAX_ATTEMPTS:
+                self._queue.try_later(job.id, backoff(job.attempts + 1), result.what)
+            else:
+                final.append((job, result))
+        made = self._desk.settle(final) if final else []
+        for (job, result), each in zip(final, made, strict=True):
+            ends.append({"id": job.id, **_end_of(result, each)})
+        if ends:
+            self._queue.finish(ends)
+        yield from made
+
+    def _note(self, order: Order, fraction: float, message: str) -> None:
+        job = self._running.get(order)
+        if job is not None:
+            self._news[job.id] = (fraction, message)
+        self._told(order.path, fraction, message)
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        if now < self._beat_at or not self._running:
+            return
+        self._beat_at = now + _BEAT
+        news, self._news = self._news, {}
+        unwanted = self._queue.heartbeat(self._owner.name, news)
+        for order, job in list(self._running.items()):
+            if job.id in unwanted:
+                self._producer.cancel_one(order)
+
+
+def _end_of(result: Take | RegenError, made: Made) -> dict:
+    """What the queue keeps of a job's end."""
+    if made.verdict == "failed":
+        error = made.error or result
+        reason = error.what.removeprefix(f"{made.path}: ")
+        return {"state": FAILED, "reason": reason, "verdict": "failed", "log": getattr(error, "log", None)}
+    return {
+        "state": DONE, "verdict": made.verdict, "take": result.hash, "log": result.record.get("log"),
+        "seconds": 0.0 if result.reused else result.seconds, "cost": None if result.reused else result.record.get("cost"),
+    }
+
+
+def finish_request(
+    worker: Worker, queue: Queue, ids: Mapping[str, int], again: Callable[[list[str]], Mapping[str, int]],
+    tick: Callable[[], None] | None = None,
+) -> Iterator[Made]:
+    """Work until all of these jobs have ended, also those that other processes run; yields what became of each.
+
+    ids: {path: job}. again(paths): queue these once more under our mark and return their jobs: what another process
+    has made in the meantime is settled here, as the user of this one wants it. tick: called on every turn.
+    """
+    open_jobs = {path: job for path, job in ids.items()}
+    foreign = {path for path, job in open_jobs.items() if _runs(queue, job)}
+    while open_jobs:
+        if tick:
+            tick()
+        idle = True
+        for made in worker.turn():
+            idle = False
+            open_jobs.pop(made.path, None)
+            yield made
+        if worker.is_busy or not open_jobs:
+            continue
+        now = queue.get(open_jobs.values())
+        ended = {path for path, job in open_jobs.items() if job not in now or now[job].state not in OPEN}
+        for path in ended - foreign:
+            yield _reported(path, now.get(open_jobs.pop(path)))
+        redo = sorted(ended & foreign)
+        foreign -= ended
+        open_jobs.update(again(redo) if redo else {})
+        if not redo and all(job in now and now[job].state == BLOCKED for job in open_jobs.values()):
+            for path, job in open_jobs.items():
+                yield _reported(path, now[job])
+            return
+        if idle and not ended:
+            time.sleep(_POLL)
+
+
+def _runs(queue: Queue, job: int) -> bool:
+    found = queue.get([job]).get(job)
+    return found is not None and found.state == RUNNING
+
+
+def _reported(path: str, job: Job | None) -> Made:
+    """A job that ended without a take: its bytes are there already, it was cancelled elsewhere, or is blocked."""
+    if job is not None and job.state == DONE:
+        return Made(path, "present", None, None, None)
+    reason = job.reason if job is not None and job.reason else "cancelled"
+    return Made(path, "failed", None, RegenError(f"{path}: {reason}"), None)
