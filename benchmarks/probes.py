@@ -150,6 +150,27 @@ def parse(tool: Contender, folder: str, scale: float, repeat: int) -> dict[str, 
     return {f"{count} sidecars read, and their keys": f"{seconds:.2f} s; to reach ≤ {limit:.2f} s: {reached}"}
 
 
+def queue(tool: Contender, folder: str, scale: float, repeat: int) -> dict[str, str]:
+    """The engine's own share of a job, the listing of many, a checkout that leaves 200 to a worker: see jobs.py."""
+    root, env = _repository(tool, folder, 0)
+    env |= {"REGEN_KEEP_DIR": f"{folder}/keep", "REGEN_CACHE_DIR": f"{folder}/cache", "REGEN_CONFIG_DIR": f"{folder}/config"}
+    assets, listed = max(250, round(1000 * scale)), max(1000, round(10_000 * scale))
+    python = os.path.join(os.path.dirname(os.path.abspath(tool.program)), "python")
+    done = subprocess.run(
+        [python, f"{_HERE}/jobs.py", root, str(assets), str(listed)], check=True, capture_output=True, text=True, env=env
+    )
+    figures = json.loads(done.stdout)
+    overhead = figures["job"] - figures["generator"]
+    limit = 0.2 * max(1.0, listed / 10_000)
+    return {
+        f"one of {assets} jobs, above the generator's own {_ms(figures['generator'])}":
+            f"{_ms(overhead)}; to reach ≤ 20 ms: {'yes' if overhead <= 0.020 else 'no'}",
+        f"{listed} queued jobs listed": f"{_ms(figures['listing'])}; to reach ≤ {_ms(limit)}: {'yes' if figures['listing'] <= limit else 'no'}",
+        "switch with 200 missing, left to a worker":
+            f"{_ms(figures['switch'])}; to reach ≤ 1000 ms: {'yes' if figures['switch'] <= 1.0 else 'no'}",
+    }  # fmt: skip
+
+
 def _smudge(process: subprocess.Popen, number: int, content: bytes) -> None:
     _send(process, b"command=smudge\n", b"pathname=media/%06d.png.regen.json\n" % number, None, content, None)
     for _ in range(3):  # status, content, status again

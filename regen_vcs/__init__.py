@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # as typing has it: importing that costs a hook 10 ms
 if TYPE_CHECKING:
-    from regen_vcs.api import (
+    from regen_vcs.api import (  # noqa: F401
         Project,
         RegenerationError,
         RegenerationPriority,
@@ -20,13 +20,12 @@ if TYPE_CHECKING:
         open,
     )
 
-__all__ = [
-    "Project", "RegenerationError", "RegenerationPriority", "RegenerationQueue", "RegenerationTask", "__version__", "open",
-]  # fmt: skip
+# Without `open`, which `from regen_vcs import *` must not put in the place of Python's own.
+__all__ = ["Project", "RegenerationError", "RegenerationPriority", "RegenerationQueue", "RegenerationTask", "__version__"]
 
 
 def __getattr__(name):
-    if name not in __all__:
+    if name != "open" and name not in __all__:
         raise AttributeError(f"module 'regen_vcs' has no attribute {name!r}")
     from regen_vcs import api
 
@@ -34,4 +33,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return [*globals(), *__all__]
+    return [*globals(), *__all__, "open"]

@@ -9,6 +9,7 @@
     ├── RemoteError       kind "remote"       exit 5   a remote cannot be reached
     ├── CorruptionError   kind "corruption"   exit 6   bytes are not what their name says
     └── Interrupted       kind "interrupted"  exit 130
+        └── Withdrawn     kind "interrupted"  exit 130 whoever asked does not want it any more
 
 Each carries `what` (one line: what went wrong, naming the file) and `hint` (the command or edit that
 mends it, or None). `cli.main` prints `error: <what>` and `  hint: <hint>`, or with `--json` the same as
@@ -82,6 +83,10 @@ class CorruptionError(RegenError):
 class Interrupted(RegenError):
     kind = "interrupted"
     exit_code = 130
+
+
+class Withdrawn(Interrupted):
+    """Whoever asked for something does not want it any more: what is not finished is not left to others either."""
 
 
 # Of several errors in one command, the first of these decides the exit code (docs/spec/cli.md).

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
+from regen_vcs.api.results import Selection
 from regen_vcs.cli.making import note_linked_files, run_making
-from regen_vcs.cli.terminal import say, workspace
-from regen_vcs.cli.words import input_targets, pairs, param_texts
-from regen_vcs.engine.compose import Composer, check_new_asset, record_sidecar, refuse_cycle
-from regen_vcs.engine.workspace import Workspace
-from regen_vcs.errors import UsageError
-from regen_vcs.generators import registry
+from regen_vcs.cli.project import project
+from regen_vcs.cli.terminal import say
+from regen_vcs.cli.words import pairs, param_texts
 
 
 @click.command("generate")
@@ -31,26 +27,13 @@ def generate_command(asset, generator, params, models, inputs, tags, no_run) -> 
       regen-vcs generate shots/010/sky.png --generator texture \\
           --param kind=fbm --param width=1024 --param height=1024 --param seed=42
     """
-    with workspace() as ws:
-        path = ws.asset_arg(asset, os.getcwd())
-        check_new_asset(ws, path)
-        composer = Composer(ws)
-        recipe = composer.new(
-            path, generator or _default_generator(ws), param_texts(params), pairs(models, "--model", "ROLE=ALIAS"),
-            input_targets(ws, inputs), {"tags": sorted(tags)} if tags else {},
+    with project() as film:
+        path = film.write_recipe(
+            asset, generator, param_texts=param_texts(params), models=pairs(models, "--model", "ROLE=ALIAS"),
+            inputs=pairs(inputs, "--input", "NAME=PATH"), tags=tags,
         )
-        refuse_cycle(ws, path, recipe)
-        record_sidecar(ws, path, recipe)
         if no_run:
-            note_linked_files(ws, path)
+            note_linked_files(film.workspace, path)
             say(f"{path}.regen.json written; make it with: regen-vcs regenerate {asset}")
             return 0
-        return run_making(ws, [path], force=False)
-
-
-def _default_generator(ws: Workspace) -> str:
-    name = ws.settings.get("defaults.generator")
-    if name is None:
-        installed = ", ".join(registry.names())
-        raise UsageError("generate: which generator?", f"--generator G (installed: {installed}), or [defaults] in regen.toml")
-    return name
+        return run_making(film, Selection((path,)))

@@ -67,6 +67,10 @@ def dispatch(argv: list[str]) -> int:
         from regen_vcs.cli import status
 
         return status.main(argv[1:])
+    if command == "queue" and all(word == "--all" for word in argv[1:]):
+        from regen_vcs.cli import queue_list
+
+        return queue_list.main(argv[1:])
     gc.enable()
     from regen_vcs.cli import commands
 

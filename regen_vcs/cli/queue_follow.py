@@ -6,7 +6,7 @@ import sys
 import time
 
 from regen_vcs.cli.main import printable
-from regen_vcs.cli.queue import line_of_job, summary, time_left
+from regen_vcs.cli.queue_list import line_of_job, summary, time_left
 from regen_vcs.cli.terminal import MakingProgress, note, say
 from regen_vcs.engine.queue import ENDED, FAILED, OPEN, QUEUED, RUNNING, Job, Queue, liveness, newest
 from regen_vcs.engine.workspace import Workspace

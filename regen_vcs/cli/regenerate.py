@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import click
 
+from regen_vcs.api.project import Project
+from regen_vcs.api.results import Selection, selection_of
 from regen_vcs.cli.making import run_making
 from regen_vcs.cli.models import change_to_current_models, hint_at_current_models
-from regen_vcs.cli.terminal import chosen_by, require_matches, say, workspace
+from regen_vcs.cli.project import project
+from regen_vcs.cli.terminal import chosen_by, require_matches, say
+from regen_vcs.engine.background import start_worker
+from regen_vcs.engine.choosing import choose_to_make, with_recipes
 from regen_vcs.engine.frames import numbers_in
+from regen_vcs.engine.graph import dependants_of
 from regen_vcs.engine.models import differing_models
 from regen_vcs.engine.status import survey
 from regen_vcs.errors import InvalidError, UsageError
-
-_MISSING = frozenset({"missing"})
-_STALE = frozenset({"stale", "pending", "failed"})
 
 
 @click.command("regenerate")
@@ -38,32 +41,30 @@ def regenerate_command(paths, missing, stale, everything, with_dependents, jobs,
     Example: regen-vcs regenerate --missing --jobs 2
     """
     chosen_frames = _chosen_frames(frames, paths, to_queue)
-    with workspace() as ws:
+    with project() as film:
+        ws = film.workspace
         found = survey(ws)
         wanted = chosen_by(ws, paths)
         changed = set()
         if current_models:
             changed = change_to_current_models(ws, differing_models(found.snapshot, wanted), yes=yes)
             found = survey(ws)
-        states = (_MISSING if missing else frozenset()) | (_STALE if stale else frozenset())
-        if not states and not paths:
-            states = _MISSING | _STALE
-        chosen = [each for each in found.statuses if each.generator and wanted(each.path) and each.state != "invalid"]
-        require_matches(paths, chosen)
-        if states and not everything:
-            chosen = [each for each in chosen if each.state in states or each.path in changed]
+        possible = with_recipes(found.statuses, wanted)
+        require_matches(paths, possible)
+        chosen = choose_to_make(
+            possible, missing=missing, stale=stale, everything=everything, named=bool(paths), also=changed
+        )
         names = [each.path for each in chosen]
-        if with_dependents:
-            names = with_dependants(found.snapshot, names)
+        more = dependants_of(found.snapshot, names) if with_dependents else []
         if not names:
             say("nothing to do")
             return 0
+        selection = selection_of(names, more, forced=everything or (bool(paths) and not (missing or stale)))
         if not current_models:
-            hint_at_current_models(differing_models(found.snapshot, set(names).__contains__))
-        forced = everything or (bool(paths) and not states)
+            hint_at_current_models(differing_models(found.snapshot, set(selection).__contains__))
         if to_queue:
-            return _leave_to_worker(ws, names, forced)
-        return run_making(ws, names, force=forced and not chosen_frames, workers=jobs, frames=chosen_frames)
+            return _leave_to_worker(film, selection)
+        return run_making(film, selection, workers=jobs, frames=chosen_frames)
 
 
 def _chosen_frames(text: str | None, paths: tuple[str, ...], to_queue: bool) -> tuple[int, ...]:
@@ -77,18 +78,8 @@ def _chosen_frames(text: str | None, paths: tuple[str, ...], to_queue: bool) -> 
         raise UsageError(f"--frames: {error.what}") from None
 
 
-def _leave_to_worker(ws, names: list[str], forced: bool) -> int:
-    from regen_vcs.engine.background import start_worker
-    from regen_vcs.engine.making import enqueue
-
-    count = enqueue(ws, names, by_user=True, force=forced)
-    started = ws.settings.get("checkout.background") and start_worker(ws)
+def _leave_to_worker(film: Project, selection: Selection) -> int:
+    count = len(film.enqueue(selection, start=False))
+    started = film.workspace.settings.get("checkout.background") and start_worker(film.workspace)
     say(f"{count} queued" + ("; a worker makes them" if started else "") + "; follow it: regen-vcs queue --follow")
     return 0
-
-
-def with_dependants(snapshot, names: list[str]) -> list[str]:
-    """These and everything that is made from them, directly or not."""
-    from regen_vcs.engine.graph import dependants_of
-
-    return list(dict.fromkeys([*names, *dependants_of(snapshot, names)]))

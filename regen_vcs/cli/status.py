@@ -10,7 +10,7 @@ from regen_vcs.engine.quiet import Answer, answer_of, recall
 from regen_vcs.git.repo import Repo
 from regen_vcs.model.quantities import human_size
 
-_COLOURS = {
+STATE_COLOURS = {
     "ok": "32", "missing": "33", "stale": "33", "pending": "36", "proposed": "36", "modified": "31", "drifted": "35",
     "failed": "31;1", "invalid": "31;1", "skipped": "2", "orphan": "33", "unmanaged": "2", "queued": "34", "running": "34",
 }
@@ -38,7 +38,7 @@ def main(words: list[str]) -> int:
 
 def show(ws, *, as_json: bool, exit_code: bool, wanted=None) -> int:
     """Print the state of the assets that `wanted(path)`, a `terminal.Wanted`, lets pass (all by default)."""
-    from regen_vcs.engine.status import Survey, survey_all
+    from regen_vcs.engine.status import survey_all
 
     found = survey_all(ws)
     statuses = [each for each in found.statuses if wanted is None or wanted(each.path)]
@@ -47,7 +47,7 @@ def show(ws, *, as_json: bool, exit_code: bool, wanted=None) -> int:
     if as_json:
         from regen_vcs.engine.report import status_document
 
-        print(json_text(status_document(ws, Survey(statuses, found.snapshot))))
+        print(json_text(status_document(ws, found._replace(statuses=statuses))))
     else:
         _print(answer_of(statuses))
     return _exit_code(answer_of(statuses), exit_code)
@@ -65,7 +65,7 @@ def _print(answer: Answer) -> None:
     for state, path, reason in shown:
         word = f"{state:<9}"
         if colour:
-            word = f"\x1b[{_COLOURS[state]}m{word}\x1b[0m"
+            word = f"\x1b[{STATE_COLOURS[state]}m{word}\x1b[0m"
         out.append(f"{word} {printable(path)}" + (f"  ({one_line(reason)})" if reason else ""))
     if len(shown) < len(lines):
         out.append(f"… and {len(lines) - len(shown)} more")

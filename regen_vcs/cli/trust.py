@@ -73,7 +73,7 @@ def _show(consent: Consent, *, in_full: bool) -> None:
         say("regen.toml defines:")
         for each in generators:
             say(f"  {each['name']}")
-            for line in _generator_lines(each["table"], each["code"]):
+            for line in generator_lines(each["table"], each["code"]):
                 say(f"    {line}")
     for name, table in sorted(consent.suggested_remotes().items()):
         say(f"suggests the remote {name}: {table.get('url')}  (not used: it is for you to add)")
@@ -83,7 +83,7 @@ def _show(consent: Consent, *, in_full: bool) -> None:
         _print_long("".join(consent.text_of(item) for item in consent.untrusted))
 
 
-def _generator_lines(table: dict, code: list[str]) -> list[str]:
+def generator_lines(table: dict, code: list[str]) -> list[str]:
     """What a generator would run or contact, and with which of the user's secrets."""
     lines = []
     if "argv" in table:

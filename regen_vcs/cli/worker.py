@@ -7,6 +7,7 @@ import signal
 
 import click
 
+from regen_vcs.api.results import Result
 from regen_vcs.cli.making import line_of, say_failure
 from regen_vcs.cli.terminal import MakingProgress, note, say, workspace
 from regen_vcs.engine.serving import IDLE_SECONDS, serve
@@ -50,7 +51,7 @@ def _work(jobs: int | None, keep: bool, background: bool) -> int:
                 failed += 1
                 say_failure(made.error)
             else:
-                progress.say(line_of(made))
+                progress.say(line_of(Result.of(made)))
     if not count and not background:
         say("nothing to do")
     elif failed:

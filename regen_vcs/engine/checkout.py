@@ -9,7 +9,7 @@ from regen_vcs.engine import in_place
 from regen_vcs.engine.sync import Outcome, Trigger, sync
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
-from regen_vcs.model.plan import FETCH, QUEUE, REFUSE, REGENERATE, Step
+from regen_vcs.model.plan import FETCH, PAID, QUEUE, REFUSE, REGENERATE, Step
 from regen_vcs.model.quantities import human_duration
 
 # queued: how many of the missing are left to a worker.
@@ -62,7 +62,7 @@ def _leave_to_worker(ws: Workspace, trigger: Trigger, outcome: Outcome) -> int:
 
 
 def missing_line(outcome: Outcome, made: list | None = None, queued: int = 0) -> str | None:
-    """`3 assets missing: 2 to regenerate (4 min), 1 cannot be had (…); run …`; None where nothing is missing."""
+    """`3 assets missing: 2 to regenerate (4 min), 1 paid ($0.80, not run); run …`; None where nothing is missing."""
     steps = outcome.plan.of(FETCH, QUEUE, REFUSE)
     failed = [each for each in made or () if each.verdict == "failed"]
     if made is None:
@@ -77,7 +77,11 @@ def missing_line(outcome: Outcome, made: list | None = None, queued: int = 0) ->
         hint = "run: regen-vcs sync"
         if queued:
             hint = "a worker makes them; follow it: regen-vcs queue --follow"
-    refused = [step for step in steps if step.action == REFUSE]
+    paid = [step for step in steps if step.action == REFUSE and step.reason == PAID]
+    if paid:
+        parts.append(f"{len(paid)} paid ({_cost(paid)}, not run)")
+        hint = hint or "run: regen-vcs regenerate --missing"
+    refused = [step for step in steps if step.action == REFUSE and step.reason != PAID]
     for reason, count in _reasons(refused):
         parts.append(f"{count} not to be had ({reason})")
         hint = hint or _hint_for(reason)
@@ -97,6 +101,14 @@ def price(steps: list[Step]) -> str:
         return "time unknown"
     text = human_duration(sum(known))
     return text if len(known) == len(steps) else f"{text} and more"
+
+
+def _cost(steps: list[Step]) -> str:
+    """What these will cost together, as far as anyone knows."""
+    known = [step.cost for step in steps if step.cost is not None]
+    if not known:
+        return "price unknown"
+    return f"${sum(known):.2f}" + ("" if len(known) == len(steps) else " and more")
 
 
 def _reasons(steps: list[Step]) -> list[tuple[str, int]]:

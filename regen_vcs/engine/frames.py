@@ -87,7 +87,7 @@ class _Sequence:
         left = set(self._numbers) - made
         if left:
             reason = result.reason or f"it ended well but without frame {frames_text(left)}"
-            raise self._run.failure(self._told(_Trouble(reason, None, log, result.transient)), None, log, result.transient)
+            raise self._run.failure(self._told(_Trouble(reason, result.hint, log, result.transient)), result.hint, log, result.transient)
         self._last, self._log = result, log
         return self._put_together(seconds, reused=False)
 

@@ -13,7 +13,7 @@ from regen_vcs.engine.settling import Made, settle
 from regen_vcs.engine.sync import Snapshot
 from regen_vcs.engine.take_filing import Order, Take, TakeFiling
 from regen_vcs.engine.workspace import Workspace
-from regen_vcs.errors import InvalidError, RegenError
+from regen_vcs.errors import CorruptionError, InvalidError, RegenError
 from regen_vcs.generators import registry
 from regen_vcs.generators.scratch import Scratch, collect_output
 
@@ -29,7 +29,7 @@ def import_result(ws: Workspace, path: str) -> Made:
         order = order_of(found.job)._replace(path=asset)
         try:
             take = _file(ws, order, found, archive)
-        except (InvalidError, OSError):
+        except (InvalidError, CorruptionError):
             raise  # about the file, not about the job
         except RegenError as error:
             if not fits:
@@ -55,7 +55,7 @@ def _asset_of(snapshot: Snapshot, job: PortableJob) -> tuple[str, bool]:
 
 
 def _file(ws: Workspace, order: Order, found: PortableResult, archive: Archive) -> Take:
-    filing = TakeFiling(ws, order, foreign=True)
+    filing = TakeFiling(ws, order, made_at=found.at)
     with Scratch(os.path.join(ws.settings.get("cacheDir"), "scratch")) as scratch:
         unpack_result(found, archive, scratch, order.path)
         log = filing.store_log(found.result.log)
@@ -63,7 +63,7 @@ def _file(ws: Workspace, order: Order, found: PortableResult, archive: Archive) 
         if frames.applies(generator, order):
             return frames.file_result(filing, order, generator, scratch, found.result, found.seconds, log)
         if not found.result.ok:
-            raise filing.failure(found.result.reason, None, log, found.result.transient)
+            raise filing.failure(found.result.reason, found.result.hint, log, found.result.transient)
         return filing.file_take(order, generator, collect_output(scratch, order.path), found.result, found.seconds, log)
 
 

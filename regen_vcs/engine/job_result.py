@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections import namedtuple
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from regen_vcs.engine.job_file import (
     parse_job,
 )
 from regen_vcs.engine.observe import hash_file, member_name, member_path
+from regen_vcs.engine.take_filing import now_text
 from regen_vcs.errors import InvalidError
 from regen_vcs.generators.client import Result
 from regen_vcs.generators.scratch import Scratch
@@ -35,12 +37,14 @@ SUFFIX = ".regenresult"
 DOCUMENT = "result.json"
 
 _MAX_LOG_BYTES = 16 << 20
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _FIELDS = {
-    "regen-result", "cost", "environment", "files", "generator_version", "job", "key", "log", "ok", "reason", "seconds", "transient",
+    "regen-result", "at", "cost", "environment", "files", "generator_version", "job", "key", "log", "ok", "reason", "seconds", "transient",
 }  # fmt: skip
 
-# result: as a runner gives it; seconds: how long the run took; files: manifest entries, a single file's name is "".
-PortableResult = namedtuple("PortableResult", ("job", "result", "seconds", "files"))
+# result: as a runner gives it; at: when it ended; seconds: how long it took; files: manifest entries, a single file's
+# name is "".
+PortableResult = namedtuple("PortableResult", ("job", "result", "at", "seconds", "files"))
 
 
 def write_result(path: str, job: PortableJob, result: Result, seconds: float, found: list[tuple[str, str, int]]) -> None:
@@ -56,7 +60,7 @@ def write_result(path: str, job: PortableJob, result: Result, seconds: float, fo
         log = {"hash": f"blake3:{hash_bytes(result.log)}", "size": len(result.log)}
         objects[hash_bytes(result.log)] = result.log
     document = {
-        "regen-result": FORMAT, "job": job_document(job), "key": job.key, "ok": result.ok, "reason": result.reason,
+        "regen-result": FORMAT, "at": now_text(), "job": job_document(job), "key": job.key, "ok": result.ok, "reason": result.reason,
         "seconds": round(seconds, 4), "cost": result.cost, "environment": dict(result.environment),
         "generator_version": result.generator_version, "transient": result.transient, "log": log,
         "files": [file_document(each) for each in files],
@@ -82,7 +86,8 @@ def open_result(path: str) -> Iterator[tuple[PortableResult, Archive]]:
         for member in files:
             archive.require(member.hash, member.size)
         archive.holds_only({member.hash for member in files} | ({log} if log else set()))
-        yield PortableResult(job, _result_of(document, archive.read(log, _MAX_LOG_BYTES) if log else b""), document["seconds"], files), archive
+        result = _result_of(document, archive.read(log, _MAX_LOG_BYTES) if log else b"")
+        yield PortableResult(job, result, document["at"], document["seconds"], files), archive
 
 
 def _check_shape(document: Mapping[str, Json]) -> None:
@@ -91,6 +96,8 @@ def _check_shape(document: Mapping[str, Json]) -> None:
     for name, kind in (("ok", bool), ("transient", bool), ("generator_version", str), ("environment", dict)):
         if type(document[name]) is not kind:
             raise InvalidError(f"{name} is not {kind.__name__}")
+    if not isinstance(document["at"], str) or not _TIME.fullmatch(document["at"]):
+        raise InvalidError('at is a time such as "2026-11-22T10:00:00.000Z"')
     if not all(isinstance(each, str) for each in document["environment"].values()):
         raise InvalidError("environment holds text only")
     if not _is_amount(document["seconds"]) or not (document["cost"] is None or _is_amount(document["cost"])):

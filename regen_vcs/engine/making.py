@@ -15,17 +15,15 @@ from regen_vcs.engine.queue import BLOCKED, MISSING, QUEUED, USER, Job, Owner, Q
 from regen_vcs.engine.requests import requests_for
 from regen_vcs.engine.settling import Made, reread, settle
 from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
-from regen_vcs.engine.status import staleness
+from regen_vcs.engine.status import remember_quietly, staleness
 from regen_vcs.engine.sync import Snapshot, look
 from regen_vcs.engine.worker import Present, Worker, finish_request
 from regen_vcs.engine.workspace import Workspace
-from regen_vcs.errors import Interrupted, RegenError
+from regen_vcs.errors import RegenError, Withdrawn
 from regen_vcs.generators import registry
 from regen_vcs.model.plan import Step
 
-
-class Withdrawn(Interrupted):
-    """Whoever asked for something does not want it any more: what is not finished is not left to others."""
+_MANY = 8
 
 
 def make_assets(
@@ -56,9 +54,10 @@ def make_assets(
     for path in wanted:
         if path not in snapshot.assets:
             raise RegenError(f"{path}: there is no recipe for it", f"regen-vcs generate {path} --generator …")
+    if len(wanted) > _MANY:
+        remember_quietly(ws, snapshot)  # or every batch that is settled reads every sidecar again
     folder = ws.repo.shared_dir
     with open_queue(folder) as queue, Owner(folder) as owner:
-
         asked_at = time.time()
 
         def ask(requests: list[Request]) -> dict[str, int]:
@@ -98,10 +97,11 @@ def enqueue_jobs(
     """Leave these to a worker; {path: id of its job}. followers: as for `make_assets`."""
     by_user = priority == USER
     snapshot = user_look(ws) if by_user else look(ws, paths=set(paths))
-    for path in paths if by_user else ():
+    known = [path for path in paths if path in snapshot.assets]
+    for path in known if by_user else ():
         _refresh_definition(ws, snapshot, path)
     with Queue(ws.repo.shared_dir) as queue:
-        requests, refused = requests_for(snapshot, [path for path in paths if path in snapshot.assets], queue, force=force)
+        requests, refused = requests_for(snapshot, known, queue, force=force)
         if refused:
             settle(ws, snapshot, refused, by_user)
         return queue.add(ws.root, _unforced(requests, followers), priority)

@@ -30,7 +30,9 @@ Bring = namedtuple(
         "reason",  # why not, where source is None
         "seconds",  # estimate for fetching or regenerating; None: unknown
         "inputs",  # paths of assets that must be there first (regenerate)
+        "cost",  # dollars, where it is nowhere because its generator is paid
     ),
+    defaults=(None,),
 )
 
 _CHANGED = "its recipe has changed"
@@ -151,7 +153,7 @@ def _bringing(desired: Desired, source: Bring, policy: Policy) -> Step:
     if source.source == "regenerate":
         action = REGENERATE if policy.generates else QUEUE
         return Step(action, desired.path, wanted, size, "not in any store", source.seconds)
-    return Step(REFUSE, desired.path, wanted, size, source.reason or "nowhere to be had", None)
+    return Step(REFUSE, desired.path, wanted, size, source.reason or "nowhere to be had", None, source.cost)
 
 
 def _removals(

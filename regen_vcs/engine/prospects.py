@@ -6,6 +6,7 @@ from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.planner import Bring
 from regen_vcs.engine.trust import untrusted_reason
 from regen_vcs.errors import InvalidError, RegenError
+from regen_vcs.model.plan import PAID
 
 # Seconds for a built-in per megapixel or per minute of sound: rough, and only until a take says better.
 _SECONDS_PER_MB = 0.25
@@ -28,7 +29,7 @@ def _prospect(snapshot, desired: Desired) -> Bring:
     except RegenError as error:
         return Bring(None, error.what, None, [])
     if reason:
-        return Bring(None, reason, None, [])
+        return Bring(None, reason, None, [], _cost(snapshot, desired) if reason == PAID else None)
     upstream = [each for each in targets if snapshot.inputs.is_asset(each)]
     return Bring("regenerate", None, estimate_seconds(snapshot, desired), upstream)
 
@@ -52,8 +53,14 @@ def _refusal(snapshot, desired: Desired) -> str | None:
     if current != facts.definition:
         return f"definition: {facts.generator} is defined differently here than when it was made"
     if snapshot.definitions.table(facts.generator).get("paid"):
-        return "paid: not run by a checkout; run: regen-vcs regenerate"
+        return PAID
     return untrusted_reason(snapshot, desired)
+
+
+def _cost(snapshot, desired: Desired) -> float | None:
+    """Dollars of one run: of the last one, else as its table says; None where neither does."""
+    costs = [take["cost"] for take in snapshot.ws.results.takes(desired.facts.out_key) if _is_number(take.get("cost"))]
+    return costs[-1] if costs else snapshot.definitions.table(desired.facts.generator).get("cost")
 
 
 def _misfit(snapshot, desired: Desired) -> str | None:

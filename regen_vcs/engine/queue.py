@@ -9,7 +9,6 @@ out) gives its jobs back; its takes, if it came so far, are found by their keys,
 from __future__ import annotations
 
 import os
-import socket
 import sqlite3
 import time
 from collections import namedtuple
@@ -33,10 +32,12 @@ LEASE_SECONDS = 60.0  # of a worker on another machine, whose lock says nothing 
 MAX_CRASHES = 5  # of its worker, after which a job counts as their cause
 MAX_ATTEMPTS = 4  # of what failed for reasons that pass (a server that is away)
 _BACKOFF = 5.0  # seconds before the second attempt; three times as long before each further one
+_SHORT = 1.0  # seconds
 _KEEP_ENDED = 14 * 86400.0
 _VERSION = 1
 
-_HOST = socket.gethostname()
+# As `socket` has it, whose import takes longer than a listing.
+_HOST = os.uname().nodename if hasattr(os, "uname") else "here"
 
 _COLUMNS = (
     "id", "worktree", "path", "key", "generator", "grp", "priority", "downstream", "estimate", "force", "paid", "request",
@@ -55,7 +56,7 @@ CREATE TABLE job (
   added REAL NOT NULL, started REAL, ended REAL
 );
 CREATE UNIQUE INDEX one_open ON job(worktree, path) WHERE state IN ('queued', 'running', 'blocked');
-CREATE INDEX ready ON job(state, waits, priority, grp, downstream);
+CREATE INDEX ready ON job(state, waits, request, priority, grp, crashes, downstream DESC, coalesce(estimate, 1e9), id);
 CREATE TABLE need (job INTEGER NOT NULL, needs INTEGER NOT NULL, PRIMARY KEY (job, needs)) WITHOUT ROWID;
 CREATE INDEX needed ON need(needs);
 PRAGMA user_version = {_VERSION};
@@ -70,6 +71,13 @@ class Job(namedtuple("_Job", _COLUMNS)):
 
     __slots__ = ()
 
+
+# What a line of a list tells of a job: ten thousand of them are read in no time.
+LISTED = (
+    "id", "worktree", "path", "state", "priority", "waits", "estimate", "progress", "message", "reason", "attempts", "verdict",
+    "seconds", "cost", "owner", "lease", "request",
+)  # fmt: skip
+Listed = namedtuple("Listed", LISTED)
 
 # needs: paths of assets whose jobs come first. estimate: seconds or None. force: 1 makes a take even if one is at hand.
 Request = namedtuple(
@@ -150,12 +158,14 @@ class Queue:
     # -- working ---------------------------------------------------------------------------------------------------
 
     def claim(
-        self, owner: str, limit: int, *, group: str | None = None, request: str | None = None, free: int = 1, ahead: float = 0.0
+        self, owner: str, limit: int, *, group: str | None = None, request: str | None = None, free: int = 1, ahead: float = 0.0,
+        typical: Mapping[str, float] | None = None, stay: bool = False,
     ) -> list[Job]:
         """Take ready jobs, of one group, up to `limit`: as many as the worker has `free` hands, and further ones only
         while all taken so far are known to take less than `ahead` seconds together, so that others get their share.
 
-        group: what this worker has loaded. request: claim only what carries this mark; None: only what carries none.
+        typical: {group: what its jobs have taken lately, in seconds}. group: what this worker has loaded; stay: take none
+        of another. request: claim only what carries this mark; None: only what carries none.
         """
         now = time.time()
         ready = "state='queued' AND waits=0 AND not_before<=? AND cancel=0 AND request IS ?"
@@ -163,14 +173,12 @@ class Queue:
             best = self._db.execute(f"SELECT min(priority) FROM job WHERE {ready}", (now, request)).fetchone()[0]
             if best is None:
                 return []
-            groups = dict(self._db.execute(
-                f"SELECT grp, max(downstream) FROM job WHERE {ready} AND priority=? GROUP BY grp", (now, request, best)
-            ).fetchall())
-            busy = [row[0] for row in self._db.execute("SELECT DISTINCT grp FROM job WHERE state='running' AND owner!=?", (owner,))]
-            chosen = choose_group(groups, group, busy)
+            chosen = self._next_group(ready, (now, request, best), group, owner)
+            if stay and chosen != group:
+                return []
             rows = self._db.execute(
                 f"SELECT * FROM job WHERE {ready} AND priority=? AND grp=? "
-                "ORDER BY crashes, downstream DESC, estimate IS NULL, estimate, id LIMIT ?", (now, request, best, chosen, limit),
+                "ORDER BY crashes, downstream DESC, coalesce(estimate, 1e9), id LIMIT ?", (now, request, best, chosen, limit),
             ).fetchall()
             taken, total = [], 0.0
             for row in map(Job._make, rows):
@@ -179,7 +187,7 @@ class Queue:
                         continue
                     taken.append(row)
                     break
-                seconds = ahead if row.estimate is None else row.estimate
+                seconds = expected_seconds(row.estimate, (typical or {}).get(row.grp), ahead)
                 if len(taken) >= free and total + seconds > ahead:
                     break
                 total += seconds
@@ -189,6 +197,14 @@ class Queue:
                 "attempts=attempts+1 WHERE id=?", [(owner, now + LEASE_SECONDS, now, each.id) for each in taken],
             )
         return taken
+
+    def _next_group(self, ready: str, values: tuple, current: str | None, owner: str) -> str:
+        stays = self._db.execute(f"SELECT 1 FROM job WHERE {ready} AND priority=? AND grp IS ? LIMIT 1", (*values, current)).fetchone()
+        if stays:
+            return current
+        groups = dict(self._db.execute(f"SELECT grp, max(downstream) FROM job WHERE {ready} AND priority=? GROUP BY grp", values).fetchall())
+        busy = [row[0] for row in self._db.execute("SELECT DISTINCT grp FROM job WHERE state='running' AND owner!=?", (owner,))]
+        return choose_group(groups, current, busy)
 
     def heartbeat(self, owner: str, progress: Mapping[int, tuple[float, str]]) -> set[int]:
         """Renew a worker's leases and note how far its jobs are; the ids of those somebody wants cancelled."""
@@ -345,6 +361,11 @@ class Queue:
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
+    def listing(self) -> list[Listed]:
+        """All jobs, in the order of `jobs`, with what a line tells of them."""
+        rows = self._db.execute(f"SELECT {', '.join(LISTED)} FROM job ORDER BY state!='running', priority, waits, downstream DESC, id")
+        return list(map(Listed._make, rows))
+
     def jobs(self, states: Iterable[str] = (*OPEN, *ENDED), *, worktree: str | None = None) -> list[Job]:
         """Jobs in these states: those that run, then in the order in which they are likely to be made."""
         states = list(states)
@@ -419,6 +440,15 @@ def open_queue(folder: str) -> Queue:
         return Queue(folder)
     except (RegenError, OSError):
         return empty_queue()
+
+
+def expected_seconds(estimate: float | None, typical: float | None, unknown: float) -> float:
+    """How long a job will take: what its like have just taken tells more of short ones than any rule of thumb."""
+    if estimate is not None and estimate > _SHORT:
+        return estimate
+    if typical is not None:
+        return typical
+    return unknown if estimate is None else estimate
 
 
 def backoff(attempts: int) -> float:

@@ -36,9 +36,16 @@ def _entry(ws: Workspace, survey: Survey, status: Status) -> dict:
         "size": status.size,
         "seconds": estimate_seconds(survey.snapshot, desired) if status.generator and desired else None,
         **details,
-        "job": None,
+        "job": _job(survey.jobs.get(status.path)),
         "reason": status.reason,
     }
+
+
+def _job(job) -> dict | None:
+    """An asset's open job, as the queue has it."""
+    if job is None:
+        return None
+    return {"state": job.state, "progress": job.progress, "message": job.message, "estimate": job.estimate, "attempts": job.attempts}
 
 
 def _details(survey: Survey, status: Status) -> dict:

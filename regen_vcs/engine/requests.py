@@ -20,11 +20,13 @@ def requests_for(
     snapshot.inputs.preload([snapshot.assets[path] for path in paths])
     needs = {path: _upstream(snapshot, path) for path in paths}
     refused = []
-    while cycle := find_cycle(needs):
+    whole = _with_upstream(snapshot, needs)  # a cycle may lead through what is not asked for
+    while cycle := find_cycle(whole):
         trail = " → ".join(cycle)
         for path in cycle[:-1]:
-            del needs[path]
-            refused.append((path, RegenError(f"{path}: its inputs form a cycle ({trail})", "take one of these inputs out")))
+            del whole[path]
+            if needs.pop(path, None) is not None:
+                refused.append((path, RegenError(f"{path}: its inputs form a cycle ({trail})", "take one of these inputs out")))
     learned = queue.learned_seconds()
     seconds = {path: _estimate(snapshot, snapshot.assets[path], learned) for path in needs}
     below = downstream_seconds(needs, seconds)
@@ -33,6 +35,17 @@ def requests_for(
         for path, waits in needs.items()
     ]
     return requests, refused
+
+
+def _with_upstream(snapshot: Snapshot, needs: dict[str, set[str]]) -> dict[str, set[str]]:
+    """The same, and what these are made from in turn."""
+    whole = dict(needs)
+    todo = list(needs)
+    for path in todo:  # grows while it is walked
+        for each in whole[path] - whole.keys():
+            whole[each] = _upstream(snapshot, each)
+            todo.append(each)
+    return whole
 
 
 def _upstream(snapshot: Snapshot, path: str) -> set[str]:

@@ -21,7 +21,8 @@ from regen_vcs.errors import InvalidError, RegenError
 from regen_vcs.git.tracking import media_files, tracked_patterns
 
 Status = namedtuple("Status", ("path", "state", "reason", "generator", "key", "output", "on_disk", "size"))
-Survey = namedtuple("Survey", ("statuses", "snapshot"))
+# jobs: {asset: engine.queue.Job}, of those that have an open one.
+Survey = namedtuple("Survey", ("statuses", "snapshot", "jobs"), defaults=({},))
 
 
 def survey(ws: Workspace) -> Survey:
@@ -49,16 +50,16 @@ def survey_all(ws: Workspace) -> Survey:
     recorder = Recorder(ws)
     found = survey(ws)
     if has_queue(ws.repo.shared_dir):
-        found = found._replace(statuses=_with_jobs(ws, found.statuses))
+        found = _with_jobs(ws, found)
     if not in_place.is_used(ws):
         if not tracked_patterns(ws.repo):
             recorder.record(found.snapshot, found.statuses)
         return found
     more = [_in_place_status(ws, each) for each in in_place.look_in_place(ws) if each.path not in found.snapshot.assets]
-    return Survey(sorted([*found.statuses, *more], key=lambda each: each.path), found.snapshot)
+    return found._replace(statuses=sorted([*found.statuses, *more], key=lambda each: each.path))
 
 
-def _with_jobs(ws: Workspace, statuses: list[Status]) -> list[Status]:
+def _with_jobs(ws: Workspace, survey: Survey) -> Survey:
     """What is queued or being made is told as that, whatever else it is; what is blocked says so."""
     from regen_vcs.engine.queue import (  # SQLite: only where there was a job
         BLOCKED,
@@ -72,10 +73,10 @@ def _with_jobs(ws: Workspace, statuses: list[Status]) -> list[Status]:
         with Queue(ws.repo.shared_dir) as queue:
             jobs = {job.path: job for job in queue.jobs(OPEN, worktree=ws.root)}
     except RegenError:
-        return statuses  # a queue that cannot be read hides no asset's state
+        return survey  # a queue that cannot be read hides no asset's state
     is_alive = liveness(ws.repo.shared_dir)
     told = []
-    for each in statuses:
+    for each in survey.statuses:
         job = jobs.get(each.path)
         if job is not None and job.state == BLOCKED and each.state not in ("ok", "invalid"):
             each = each._replace(reason=job.reason)
@@ -84,7 +85,7 @@ def _with_jobs(ws: Workspace, statuses: list[Status]) -> list[Status]:
             reason = f"{job.progress:.0%}{' ' * bool(job.message)}{job.message}" if runs else None
             each = each._replace(state="running" if runs else "queued", reason=reason)
         told.append(each)
-    return told
+    return survey._replace(statuses=told, jobs=jobs)
 
 
 def _in_place_status(ws: Workspace, asset: in_place.Asset) -> Status:
@@ -120,10 +121,11 @@ def _keep_edited(ws: Workspace, snapshot: Snapshot, statuses: list[Status]) -> N
     if fresh or any(
         each.side_sig != rows.get(path, EMPTY_ROW).side_sig for path, each in snapshot.assets.items()
     ):
-        _remember_quietly(ws, snapshot)
+        remember_quietly(ws, snapshot)
 
 
-def _remember_quietly(ws: Workspace, snapshot: Snapshot) -> None:
+def remember_quietly(ws: Workspace, snapshot: Snapshot) -> None:
+    """Note what this look has seen, unless somebody else is at work here: so that the next need not read it again."""
     try:
         lock = WorktreeLock(ws)
         if not lock.try_acquire():

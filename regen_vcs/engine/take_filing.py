@@ -66,12 +66,12 @@ class JobFailed(RegenError):
 class TakeFiling:
     """Finds and files the takes of one order.
 
-    foreign: what comes in was made elsewhere, so that it proves nothing about what can be made here.
+    made_at: when, as records have it, it was made somewhere else: then it proves nothing about what can be made here.
     """
 
-    def __init__(self, ws: Workspace, order: Order, *, foreign: bool = False):
+    def __init__(self, ws: Workspace, order: Order, *, made_at: str | None = None):
         self.ws = self._ws = ws
-        self._order, self._foreign = order, foreign
+        self._order, self._made_at = order, made_at
 
     def known_take(self, order: Order) -> Take | None:
         """An earlier take of the same key whose bytes are at hand: the first observed, never the newest.
@@ -128,7 +128,7 @@ class TakeFiling:
             frames=frames_text(int(each.name.removesuffix(sequence.suffix)) for each in members) if sequence else None,
         )
         record = {
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "at": self._made_at or now_text(),
             "seconds": round(seconds, 4),
             "generator": order.recipe.generator,
             "generator_version": result.generator_version,
@@ -147,7 +147,12 @@ class TakeFiling:
 
     def _is_proven(self, order: Order, generator) -> bool:
         """An exact built-in's run is its own proof; everything else stays in keep until it is verified."""
-        return not self._foreign and bool(generator.exact) and registry.is_exact_built_in(order.recipe.generator)
+        return self._made_at is None and bool(generator.exact) and registry.is_exact_built_in(order.recipe.generator)
+
+
+def now_text() -> str:
+    """This moment as records have it: "2026-11-22T10:00:00.000Z"."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def without_review(recipe: Recipe) -> Recipe:

@@ -20,20 +20,24 @@ from regen_vcs.engine.queue import (
     MAX_ATTEMPTS,
     OPEN,
     RUNNING,
+    USER,
     Job,
     Owner,
     Queue,
     backoff,
+    expected_seconds,
     liveness,
 )
 from regen_vcs.engine.settling import Made
 from regen_vcs.engine.sync import Snapshot
 from regen_vcs.errors import Interrupted, RegenError
+from regen_vcs.model.plan import PAID
 
 # Jobs that are known to take less than this together are claimed at once, so that looking and settling cost once.
 _AHEAD_SECONDS = 0.5
-_AHEAD_JOBS = 48
+_AHEAD_JOBS = 96
 _POLL = 0.2  # seconds between looks at what others have done to our jobs
+_SETTLE = 0.25  # seconds between settlings while jobs end one after another: each looks at the whole worktree
 _BEAT = 0.5  # seconds between notes of progress
 _RECLAIM = 5.0  # seconds between looks at whether somebody has died
 
@@ -60,6 +64,10 @@ class Desk(Protocol):
         ...
 
 
+# Amounts are sums of fractions that no double holds: 0.1 + 0.1 + 0.1 is not over 0.3.
+_CENT_FRACTION = 1e-6
+
+
 class Budget:
     """What paid jobs may still cost. limit: dollars; None: any amount."""
 
@@ -74,10 +82,16 @@ class Budget:
         cost = order.table.get("cost")
         if cost is None:
             return "paid, and its table in regen.toml has no `cost` to count against the budget"
-        if self.spent + cost > self._limit:
+        if self.spent + cost > self._limit + _CENT_FRACTION:
             return f"over the budget of ${self._limit:.2f} (${self.spent:.2f} of it spent; it costs ${cost:.2f})"
         self.spent += cost
         return None
+
+    def settle(self, take: Take) -> None:
+        """What a run has really cost, in place of what its table said: nothing for a take that was there already."""
+        cost = take.order.table.get("cost")
+        if take.order.table.get("paid") and self._limit is not None and cost is not None:
+            self.spent += (0.0 if take.reused else take.record.get("cost", cost)) - cost
 
 
 class Worker:
@@ -98,7 +112,9 @@ class Worker:
         self._news: dict[int, tuple[float, str]] = {}
         self._producer = Producer(environ, workers=slots, progress=self._note)
         self._group: str | None = None
-        self._beat_at = self._reclaim_at = 0.0
+        self._typical: dict[str, float] = {}  # seconds that a group's jobs have taken here lately
+        self._ended: list[tuple[Job, Order, Take | RegenError]] = []  # but not settled yet
+        self._beat_at = self._reclaim_at = self._settle_at = 0.0
 
     def __enter__(self) -> Worker:
         return self
@@ -116,9 +132,17 @@ class Worker:
     def turn(self) -> Iterator[Made]:
         """Claim what there is room for, and settle what has ended meanwhile. Waits a little where nothing has."""
         yield from self._claim()
-        ended = self._producer.collect(_POLL) if self._running else []
-        pairs = [(self._running.pop(order), result) for order, result in ended]
-        yield from self._end(pairs)
+        if len(self._running) > len(self._ended):
+            ended = self._producer.collect(_POLL)
+            self._ended += [(self._running[order], order, result) for order, result in ended]
+        now = time.monotonic()
+        idle = len(self._running) - len(self._ended) < self._producer.workers
+        if self._ended and (idle or now >= self._settle_at):
+            ended, self._ended = self._ended, []
+            for _, order, _ in ended:
+                del self._running[order]
+            yield from self._end([(job, result) for job, _, result in ended])
+            self._settle_at = time.monotonic() + _SETTLE
         self._beat()
 
     def _claim(self) -> Iterator[Made]:
@@ -126,12 +150,17 @@ class Worker:
         if now >= self._reclaim_at:
             self._reclaim_at = now + _RECLAIM
             self._queue.reclaim(self._is_alive)
-        waiting = sum(job.estimate or _AHEAD_SECONDS for job in self._running.values())
-        if len(self._running) >= self._producer.workers and (waiting >= _AHEAD_SECONDS or len(self._running) >= _AHEAD_JOBS):
+        over = {job.id for job, _, _ in self._ended}
+        active = [job for job in self._running.values() if job.id not in over]
+        waiting = sum(expected_seconds(job.estimate, self._typical.get(job.grp), _AHEAD_SECONDS) for job in active)
+        if len(active) >= self._producer.workers and (waiting >= _AHEAD_SECONDS or len(active) >= _AHEAD_JOBS):
             return
-        room = max(1, self._producer.workers - len(self._running))
+        room = max(1, self._producer.workers - len(active))
         jobs = self._queue.claim(
-            self._owner.name, max(room, _AHEAD_JOBS), group=self._group, request=self._mark, ahead=_AHEAD_SECONDS, free=room
+            self._owner.name, max(room, _AHEAD_JOBS), group=self._group, request=self._mark, free=room,
+            # What is under way may make more of its group ready: another is taken up only by hands with nothing to do.
+            stay=bool(self._ended) or len(active) >= self._producer.workers,
+            ahead=_AHEAD_SECONDS, typical=self._typical,
         )
         if not jobs:
             return
@@ -141,7 +170,7 @@ class Worker:
             if isinstance(order, Present):
                 self._queue.finish([{"id": job.id, "state": DONE, "verdict": "present", "take": order.hash, "seconds": 0.0}])
                 continue
-            refusal = order if isinstance(order, RegenError) else self._over_budget(order)
+            refusal = order if isinstance(order, RegenError) else self._too_dear(job, order)
             if refusal:
                 refused.append((job, refusal))
                 continue
@@ -149,7 +178,10 @@ class Worker:
             self._producer.submit(order, snapshot)
         yield from self._end(refused)
 
-    def _over_budget(self, order: Order) -> RegenError | None:
+    def _too_dear(self, job: Job, order: Order) -> RegenError | None:
+        """Only what somebody asked for by name of a verb may cost money, and only within the budget."""
+        if order.table.get("paid") and job.priority != USER:
+            return RegenError(f"{order.path}: {PAID}")
         reason = self._budget.refusal(order)
         return RegenError(f"{order.path}: {reason}", "see: regen-vcs config budget") if reason else None
 
@@ -168,6 +200,10 @@ class Worker:
                 final.append((job, result))
         made = self._desk.settle(final) if final else []
         for (job, result), each in zip(final, made, strict=True):
+            if isinstance(result, Take):
+                self._budget.settle(result)
+                known = self._typical.get(job.grp, result.seconds)
+                self._typical[job.grp] = 0.7 * known + 0.3 * result.seconds
             ends.append({"id": job.id, **_end_of(result, each)})
         if ends:
             self._queue.finish(ends)

@@ -20,9 +20,9 @@ from regen_vcs.model.quantities import human_duration, parse_duration
 from regen_vcs.platform.processes import kill_group, start_group
 
 # reason: None where it went well. log: what the job printed, secrets blotted out. environment: of the take.
-# transient: what failed may go well another time. cost: dollars, where the generator said what it took.
+# transient: what failed may go well another time. cost: dollars, where the generator said what it took. hint: what mends it.
 Result = namedtuple(
-    "Result", ("ok", "reason", "log", "environment", "generator_version", "transient", "cost"), defaults=(False, None)
+    "Result", ("ok", "reason", "log", "environment", "generator_version", "transient", "cost", "hint"), defaults=(False, None, None)
 )
 
 # What a generator may see of the user's environment; more only by name (`env` in regen.toml).
@@ -84,7 +84,7 @@ class RunnerClient:
             return Result(False, answer["timeout"], log, {}, "")
         if "failed" in answer:
             told = last_line(log) if answer.get("show_log") else ""
-            return Result(False, blot.text(answer["failed"]) + told, log, {}, "", bool(answer.get("transient")))
+            return Result(False, blot.text(answer["failed"]) + told, log, {}, "", bool(answer.get("transient")), hint=answer.get("hint") and blot.text(answer["hint"]))
         done = answer["done"]
         return Result(True, None, log, done["environment"], done["generator_version"], cost=done.get("cost"))
 

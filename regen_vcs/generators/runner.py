@@ -97,7 +97,7 @@ class Runner:
         except ProgramFailed as error:
             return {"failed": error.what, "show_log": True, "transient": error.transient}
         except RegenError as error:
-            return {"failed": error.what, "transient": getattr(error, "transient", False)}
+            return {"failed": error.what, "hint": error.hint, "transient": getattr(error, "transient", False)}
         except MemoryError:
             return {"failed": "it ran out of memory"}
         except (Exception, SystemExit) as error:  # a third party's code may raise anything

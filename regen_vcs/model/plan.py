@@ -25,8 +25,13 @@ Step = namedtuple(
         "size",  # bytes, 0 where unknown
         "reason",  # a word or a sentence for people
         "seconds",  # estimate, or None where unknown
+        "cost",  # dollars that a paid generator would take; None where it is not paid, or nobody knows
     ),
+    defaults=(None,),
 )
+
+# Why a paid generator is not run by itself.
+PAID = "paid: not run by a checkout; run: regen-vcs regenerate"
 
 
 class Plan:

@@ -240,7 +240,7 @@ def _setting_field(setting: Setting) -> tuple[Any, Any]:
     """One setting as a pydantic field: the JSON types TOML may give it, our parser's verdict."""
     types: dict[str, Any] = {
         "duration": str | int, "size": str | int, "bool": bool, "count": int, "money": str | int | float,
-        "path": str, "paths": str | list[str], "text": str, "choice": Literal[setting.choices] if setting.choices else str,
+        "path": str, "paths": str | list[str], "argv": str | list[str], "text": str, "choice": Literal[setting.choices] if setting.choices else str,
     }
     patterns = {"duration": DURATION_PATTERN, "size": SIZE_PATTERN}
     extra = {"pattern": patterns[setting.kind]} if setting.kind in patterns else None

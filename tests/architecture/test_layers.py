@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2] / "regen_vcs"
 PLACES = {"stores", "git", "generators", "media"}
 # What each room may import of the others. platform/ stands beside the nouns: of ours it knows only the errors.
 MAY_IMPORT = {
-    "cli": {"cli", "engine", "model", "errors", "platform", *PLACES},
+    "cli": {"cli", "api", "engine", "model", "errors", "platform", *PLACES},
     "engine": {"engine", "model", "errors", "platform", *PLACES},
     **{place: {place, "model", "errors", "platform"} for place in PLACES},
     "model": {"model", "errors"},
@@ -23,7 +23,9 @@ MAY_IMPORT = {
     # A voice too: Python code speaks through it.
     "capture": {"engine", "model", "errors"},
     "__main__": {"cli"},
-    "__init__": set(),
+    # A voice as well; `__init__` hands out its names when they are asked for.
+    "api": {"api", "engine", "model", "errors", "generators"},
+    "__init__": {"api"},
 }
 # Modules that may touch the streams of the process, each with its reason.
 EXCEPTIONS = {
@@ -38,7 +40,7 @@ _VOICE = {
 # Generators run in that child: its environment is the allow-list already, and its stderr is the job's log.
 _OF_THE_CHILD = {("os", "environ"), ("sys", "stderr")}
 # What Python code calls has the environment of its caller, as a command has.
-_MAY_TOUCH = {"generators": _OF_THE_CHILD, "capture": {("os", "environ")}}
+_MAY_TOUCH = {"generators": _OF_THE_CHILD, "capture": {("os", "environ")}, "api": {("os", "environ")}}
 # Who may start processes at all.
 STARTERS = ("git/run.py", "generators/", "platform/")
 
