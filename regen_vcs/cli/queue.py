@@ -114,7 +114,7 @@ def _chosen(ws: Workspace, queue: Queue, states, paths: tuple[str, ...], everyth
 
 
 def _document(job: Job) -> dict:
-    hidden = ("grp", "downstream", "request", "waits", "owner", "lease", "cancel", "crashes", "force", "paid")
+    hidden = ("grp", "downstream", "request", "waits", "owner", "lease", "cancel", "crashes", "force", "paid", "by_user")
     document = {name: value for name, value in job._asdict().items() if name not in hidden}
     return document | {"group": job.grp, "priority": _PRIORITY_WORDS.get(job.priority, str(job.priority)),
-                       "waits_for": job.waits, "forced": bool(job.force), "paid": bool(job.paid)}
+                       "waits_for": job.waits, "forced": bool(job.force), "paid": bool(job.paid), "by_user": bool(job.by_user)}

@@ -177,6 +177,8 @@ def _take_line(take: dict) -> str:
     words = [_short(take["hash"]), str(take["at"] or "")[:19].replace("T", " ")]
     if isinstance(take["seconds"], int | float):
         words.append(human_duration(round(take["seconds"], 2)))
+    if isinstance(take["cost"], int | float):
+        words.append(f"${take['cost']:.2f}")
     if take["generator_version"]:
         words.append(f"version {take['generator_version']}")
     marks = [word for word in ("accepted", "on disk", "in store") if take[word.replace(" ", "_")]]

@@ -68,12 +68,15 @@ class Changes(FileSystemEventHandler):
             self._paths.add(path if len(self._paths) < _MOST_PATHS else EVERYTHING)
             self._news.notify()
 
-    def take(self) -> set[str]:
-        """Wait for a change, and then until nothing more has come for QUIET, or for MOST; what has changed."""
+    def take(self, quiet: float = 0.0) -> set[str]:
+        """Wait for a change, and then until nothing more has come for QUIET, or for MOST; what has changed.
+
+        quiet: seconds to wait in place of QUIET, if that is longer.
+        """
         with self._news:
             while not self._paths:
                 self._news.wait()
-            while (left := min(self._last + QUIET, self._first + MOST) - time.monotonic()) > 0:
+            while (left := min(self._last + max(QUIET, quiet), self._first + MOST) - time.monotonic()) > 0:
                 self._news.wait(left)
         return self.take_more()
 

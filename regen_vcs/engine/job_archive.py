@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from blake3 import blake3
 
-from regen_vcs.errors import CorruptionError, InvalidError, NewerFormat
+from regen_vcs.errors import CorruptionError, InvalidError, NewerFormat, RegenError
 from regen_vcs.model.canonical import Json, canonical_bytes, parse_json
 from regen_vcs.platform.files import remove_file, replace, temp_tag, write_error
 
@@ -164,9 +164,14 @@ def open_archive(path: str, name: str) -> Iterator[Archive]:
 def _open_regular(path: str) -> Iterator[BinaryIO]:
     """A pipe would make us wait, a device never end."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-    with open(os.open(path, flags), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise InvalidError(f"{path}: is not a regular file")
+    try:
+        fd = os.open(path, flags)
+    except OSError as error:
+        raise RegenError(f"{path}: {error.strerror or error}") from None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise InvalidError(f"{path}: is not a regular file")
+    with open(fd, "rb") as file:
         yield file
 
 

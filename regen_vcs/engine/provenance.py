@@ -137,7 +137,7 @@ def input_state(snapshot: Snapshot, states: dict[str, str], edited: set[str], ta
 def list_takes(ws: Workspace, status: Status, desired: Desired) -> list[dict]:
     """Every observation of the current key and of the accepted output's key, oldest first.
 
-    [{"hash", "key", "current", "at", "seconds", "generator_version", "environment", "size", "accepted", "on_disk",
+    [{"hash", "key", "current", "at", "seconds", "cost", "generator_version", "environment", "size", "accepted", "on_disk",
     "in_store", "log"}]; `current`: of the recipe as it is now.
     """
     keys = dict.fromkeys(key for key in (desired.facts.out_key, status.key) if key)
@@ -153,6 +153,7 @@ def _take(ws: Workspace, status: Status, desired: Desired, record: dict) -> dict
         "current": record["key"] == status.key,
         "at": record.get("at"),
         "seconds": record.get("seconds"),
+        "cost": record.get("cost"),
         "generator_version": record.get("generator_version"),
         "environment": record.get("environment"),
         "size": output.size if output else None,

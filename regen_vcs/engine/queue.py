@@ -40,7 +40,7 @@ _VERSION = 1
 _HOST = os.uname().nodename if hasattr(os, "uname") else "here"
 
 _COLUMNS = (
-    "id", "worktree", "path", "key", "generator", "grp", "priority", "downstream", "estimate", "force", "paid", "request",
+    "id", "worktree", "path", "key", "generator", "grp", "priority", "downstream", "estimate", "force", "paid", "by_user", "request",
     "state", "waits", "attempts", "crashes", "not_before", "owner", "lease", "cancel", "progress", "message", "reason",
     "verdict", "take", "log", "seconds", "cost", "added", "started", "ended",
 )  # fmt: skip
@@ -49,7 +49,7 @@ _SCHEMA = f"""
 CREATE TABLE job (
   id INTEGER PRIMARY KEY, worktree TEXT NOT NULL, path TEXT NOT NULL, key TEXT, generator TEXT, grp TEXT NOT NULL,
   priority INTEGER NOT NULL, downstream REAL NOT NULL DEFAULT 0, estimate REAL, force INTEGER NOT NULL DEFAULT 0,
-  paid INTEGER NOT NULL DEFAULT 0, request TEXT, state TEXT NOT NULL, waits INTEGER NOT NULL DEFAULT 0,
+  paid INTEGER NOT NULL DEFAULT 0, by_user INTEGER NOT NULL DEFAULT 0, request TEXT, state TEXT NOT NULL, waits INTEGER NOT NULL DEFAULT 0,
   attempts INTEGER NOT NULL DEFAULT 0, crashes INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0,
   owner TEXT, lease REAL, cancel INTEGER NOT NULL DEFAULT 0, progress REAL NOT NULL DEFAULT 0,
   message TEXT NOT NULL DEFAULT '', reason TEXT, verdict TEXT, take TEXT, log TEXT, seconds REAL, cost REAL,
@@ -66,7 +66,7 @@ PRAGMA user_version = {_VERSION};
 class Job(namedtuple("_Job", _COLUMNS)):
     """One row. Times are seconds since 1970, `estimate`, `seconds` and `downstream` durations in seconds, `cost` dollars.
 
-    key: 64 hex digits, or None where it was not known yet; take: hash of what came out; log: hash of what was printed.
+    by_user: somebody asked for it, whatever its priority is by now. key: 64 hex digits, or None where it was not known yet; take: hash of what came out; log: hash of what was printed.
     """
 
     __slots__ = ()
@@ -117,6 +117,7 @@ class Queue:
         they are wanted, in seconds since 1970; None: now.
         """
         now = time.time() if at is None else at
+        by_user = int(priority == USER)
         ids: dict[str, int] = {}
         requests = list(requests)
         with self._writing():
@@ -129,14 +130,14 @@ class Queue:
                     ids[each.path] = known[each.path]
                     self._db.execute(
                         "UPDATE job SET key=?, generator=?, grp=?, downstream=max(downstream, ?), estimate=?, force=max(force, ?), "
-                        "paid=?, priority=min(priority, ?), request=coalesce(?, request), state='queued', not_before=0, reason=NULL "
-                        "WHERE id=? AND state != 'running'", (*values, priority, request, known[each.path]),
+                        "paid=?, by_user=max(by_user, ?), priority=min(priority, ?), request=coalesce(?, request), state='queued', not_before=0, reason=NULL "
+                        "WHERE id=? AND state != 'running'", (*values, by_user, priority, request, known[each.path]),
                     )
                     continue
                 ids[each.path] = self._db.execute(
-                    "INSERT INTO job (worktree, path, key, generator, grp, downstream, estimate, force, paid, priority, request, "
-                    "state, added) VALUES (?,?,?,?,?,?,?,?,?,?,?,'queued',?)",
-                    (worktree, each.path, *values, priority, request, now),
+                    "INSERT INTO job (worktree, path, key, generator, grp, downstream, estimate, force, paid, by_user, priority, "
+                    "request, state, added) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,'queued',?)",
+                    (worktree, each.path, *values, by_user, priority, request, now),
                 ).lastrowid
             known |= ids
             needs = [(ids[each.path], known[path]) for each in requests for path in each.needs if path in known]

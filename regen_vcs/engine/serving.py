@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from regen_vcs.engine.making import force_since, is_up_to_date
 from regen_vcs.engine.production import Order, Take, make_order
-from regen_vcs.engine.queue import USER, Job, Owner, open_queue
+from regen_vcs.engine.queue import Job, Owner, open_queue
 from regen_vcs.engine.settling import Made, settle
 from regen_vcs.engine.sync import Snapshot, look
 from regen_vcs.engine.worker import Obsolete, Present, Worker
@@ -135,9 +135,9 @@ def _order(snapshot: Snapshot, job: Job) -> Order | RegenError | Present:
         snapshot.inputs.preload([desired])
         is_there = facts.out_hash is not None and snapshot.seen(job.path).hash == facts.out_hash
         # The user's own request is also about what is on disk, but stale.
-        if is_there and not job.force and (job.priority != USER or is_up_to_date(snapshot, job.path)):
+        if is_there and not job.force and (not job.by_user or is_up_to_date(snapshot, job.path)):
             return Present(facts.out_hash)
-        if job.priority != USER and (facts.out_hash is None or snapshot.inputs.key_of(desired) != facts.out_key):
+        if not job.by_user and (facts.out_hash is None or snapshot.inputs.key_of(desired) != facts.out_key):
             raise Obsolete("its recipe has changed since it was queued")
         return make_order(snapshot, job.path, force=force_since(job))
     except RegenError as error:

@@ -21,7 +21,8 @@ from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
 
 # verdict: "made", "restored" (same bytes), "equal" (same content), "drifted", "proposed", "filed" (recipe changed
-# meanwhile), "failed", "present" (not run: its accepted bytes are there, and are what it would make); score: 0..1 for drifted, None where it could not be measured.
+# meanwhile), "failed", "present" (not run: its accepted bytes are there, and are what it would make); score: 0..1 for
+# drifted, None where it could not be measured.
 Made = namedtuple("Made", ("path", "verdict", "take", "error", "score"))
 
 

@@ -39,15 +39,19 @@ def watch(
     changes = Changes(repo.root, repo.git_dir)
     with watching(changes, polling=polling, tell=tell) as eyes:
         yield _sync(repo.root, environ)
+        took = 0.0
         while True:
-            paths = changes.take()
+            paths = changes.take(took)  # where a sync takes long, more is gathered for one
             if not os.path.isdir(repo.root):
                 raise RegenError(f"{repo.root}: the worktree is gone")
             _wait_for_git(repo)
             paths |= changes.take_more()
             eyes.check(paths)
             if matters(State(repo.state_dir), repo.root, paths):
-                yield _sync(repo.root, environ)
+                began = time.monotonic()
+                report = _sync(repo.root, environ)
+                took = time.monotonic() - began
+                yield report
 
 
 def _sync(root: str, environ: Mapping[str, str]) -> Report | RegenError:

@@ -54,6 +54,7 @@ _PATHSPEC_VARS = frozenset(("GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_
 _DROPPED = (LOCAL_ENV_VARS - KEPT_ENV_VARS) | _PATHSPEC_VARS
 
 _NEVER_CONVERT = ("-c", "filter.regen.process=", "-c", "core.fsmonitor=false")
+_SIGINT = 2  # `signal` builds enums at import
 _PIPE_BYTES = 1 << 16
 
 
@@ -258,6 +259,8 @@ def _talk_posix(argv: list[bytes], env: dict[str, str], input: bytes | None, std
                 os.close(fd)
         if status is None:
             os.waitpid(pid, 0)
+    if status == -_SIGINT:
+        raise KeyboardInterrupt  # a terminal's ^C is for us too: git's death is no failure, even if it was told first
     return status
 
 

@@ -16,10 +16,12 @@ import pytest
 from blake3 import blake3
 
 from regen_vcs.engine.job_file import open_job, unpack_job
-from regen_vcs.engine.job_result import open_result, unpack_result
+from regen_vcs.engine.job_result import open_result, unpack_result, write_result
 from regen_vcs.errors import CorruptionError, InvalidError, RegenError
+from regen_vcs.generators.client import Result
 from regen_vcs.generators.scratch import Scratch, collect_output
 from regen_vcs.model.canonical import canonical_bytes
+from regen_vcs.model.recipe import Recipe, recipe_bytes
 from tests.conftest import Home
 from tests.real_git.farm import PYTHON, SECRET, Machine, make_project
 
@@ -420,3 +422,65 @@ def test_one_bad_result_does_not_stop_the_others(farmed, machine):
     done = farmed.regen("job", "import", str(bad), str(good), check=False)
     assert done.returncode == 3 and "bad.regenresult" in done.stderr
     assert farmed.status()["out.bin"] == "proposed"
+
+
+# -- sequences, frame by frame -----------------------------------------------------------------------------------------
+
+
+def rendered(job_path: Path, numbers: list[int], *, ok: bool = True) -> Path:
+    """The result of a farm that has rendered these frames of a job."""
+    target = job_path.with_suffix(".regenresult")
+    folder = job_path.parent / "frames"
+    folder.mkdir(exist_ok=True)
+    found = []
+    for number in numbers:
+        name = f"sky.{number:04}.bin"
+        (folder / name).write_bytes(b"frame %d\n" % number)
+        found.append((name, str(folder / name), (folder / name).stat().st_size))
+    how = Result(ok, None if ok else "the node went away", b"rendering\n", {}, "4.2")
+    with open_job(str(job_path)) as (found_job, _):
+        write_result(str(target), found_job, how, 3.0, found)
+    return target
+
+
+@pytest.fixture
+def film(project):
+    """`sky.####.bin`: five frames that a scene makes one by one."""
+    project.write("scene.blend", b"no scene at all")
+    project.git("add", "-A")
+    project.commit("scene")
+    recipe = Recipe(generator="blender", params={"frames": "1-5"}, inputs={"scene": "scene.blend"})
+    project.write("sky.####.bin.regen.json", recipe_bytes(recipe))
+    project.commit("sky")
+    return project
+
+
+def put_together(film) -> None:
+    """A worker renders nothing here, for there is no scene that could be rendered."""
+    film.regen("trust", "--yes")
+    film.regen("regenerate", "--queue")
+    assert "proposed sky.####.bin" in film.regen("worker").stdout
+
+
+def test_frames_come_home_in_parts(film, tmp_path):
+    parts = []
+    for text, numbers in (("1-2", [1, 2]), ("3-5", [3, 4, 5])):
+        job = tmp_path / f"{text}.regenjob"
+        film.regen("job", "export", "sky.####.bin", "--frames", text, "-o", str(job))
+        assert document(job)["recipe"]["params"]["frames"] == text
+        parts.append(rendered(job, numbers))
+    for part in parts:
+        assert "filed" in film.regen("job", "import", str(part)).stdout
+    put_together(film)
+    assert film.path("sky.0004.bin").read_bytes() == b"frame 4\n"
+    assert film.regen("job", "export", "sky.####.bin", "--frames", "6", check=False).returncode == 2
+
+
+def test_of_a_render_that_broke_off_the_frames_are_kept(film, tmp_path):
+    job = tmp_path / "sky.regenjob"
+    film.regen("job", "export", "sky.####.bin", "-o", str(job))
+    done = film.regen("job", "import", str(rendered(job, [1, 2, 3], ok=False)), check=False)
+    assert done.returncode == 1 and "the node went away (3 of 5 frames are kept)" in done.stderr
+    film.regen("job", "export", "sky.####.bin", "--frames", "4-5", "-o", str(job))
+    film.regen("job", "import", str(rendered(job, [4, 5])))
+    put_together(film)

@@ -304,3 +304,13 @@ def test_unknown_paths_are_errors(film):
     film.regen("regenerate", "--queue")
     assert film.regen("queue", "cancel", "nope.txt", check=False).returncode == 2
     assert film.regen("queue", "cancel", check=False).returncode == 2
+
+
+def test_what_the_user_asked_for_is_made_however_late(film):
+    """Moved behind everything else, a pending recipe is still what somebody wanted."""
+    slow(film, "a.txt", make=False)
+    film.git("add", "-A")
+    film.regen("regenerate", "--queue")
+    film.regen("queue", "prioritize", "a.txt", "--priority", "background")
+    film.regen("worker")
+    assert film.status() == {"a.txt": "proposed"}

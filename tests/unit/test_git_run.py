@@ -158,3 +158,9 @@ def test_the_hot_path_stays_light():
     loaded = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"subprocess", "signal", "enum", "re", "dataclasses", "pathlib", "tempfile", "threading", "logging"}
     assert not heavy & set(loaded)
+
+
+def test_a_git_that_died_of_ctrl_c_is_our_ctrl_c(tmp_path):
+    """In a terminal both get it; git may be dead before our own handler has run."""
+    with pytest.raises(KeyboardInterrupt):
+        run.Git(str(tmp_path), dict(os.environ)).out("-c", "alias.die=!kill -INT $PPID; kill -INT $$; sleep 5", "die")
