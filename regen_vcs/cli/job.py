@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import click
@@ -70,6 +71,7 @@ def run_command(file: str, output: str | None, trusted: bool) -> int:
     \b
     Example: regen-vcs job run matte.png.regenjob -o /farm/out/matte.regenresult
     """
+    signal.signal(signal.SIGTERM, _end)
     target = output or os.path.basename(file).removesuffix(SUFFIX) + RESULT_SUFFIX
     with open_job(file) as (job, archive):
         try:
@@ -122,6 +124,11 @@ def _imported(made) -> str:
     if made.verdict == "filed":
         return f"filed    {made.path}  (kept under its key {made.take.order.key[:12]}…, which no recipe here has now)"
     return line_of(Result.of(made))
+
+
+def _end(*_: object) -> None:
+    """As farms end a task: what runs is ended, and the scratch folder goes."""
+    raise Interrupted("told to stop")
 
 
 def _run(job: PortableJob, archive: Archive, target: str) -> int:

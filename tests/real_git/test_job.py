@@ -208,6 +208,24 @@ def test_a_job_that_fails_brings_its_reason_home(farmed, machine):
     assert "the key is ***" in farmed.regen("show", "--log", "out.bin").stdout
 
 
+def test_a_task_that_a_farm_ends_leaves_nothing_behind(farmed, machine):
+    farmed.regen("set", "out.bin", "wait=300")
+    job = export(farmed, machine)
+    proc = subprocess.Popen(
+        [PYTHON, "-I", "-m", "regen_vcs", "job", "run", job.name, "--trust"], cwd=machine.folder, env=machine.env,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    scratch = Path(machine.env["HOME"]) / ".cache/regen-vcs/scratch"
+    deadline = time.monotonic() + 30
+    while not list(scratch.glob("job-*/code/times.py")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1.0)
+    proc.terminate()
+    assert proc.wait(10) == 130
+    assert not list(scratch.iterdir())
+    assert not (machine.folder / "out.bin.regenresult").exists()
+
+
 def test_filed_under_its_own_key_where_the_recipe_has_changed(farmed, machine):
     result = run(farmed, machine)
     farmed.regen("set", "out.bin", "times=3")
