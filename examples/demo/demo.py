@@ -34,6 +34,8 @@ class Demo:
             "REGEN_KEEP_DIR": str(self.keep),
             "REGEN_CACHE_DIR": str(self.cache),
             "REGEN_CONFIG_DIR": str(base / "config"),
+            # A worker in the background would outlive this folder, and do what is shown here step by step.
+            "REGEN_CHECKOUT_BACKGROUND": "false",
         }
         (base / "home").mkdir()
         (base / "home" / ".gitconfig").write_text(
