@@ -180,7 +180,7 @@ def test_rebase_queues_nothing(busy):
 
 
 def test_cancelling_a_running_job_ends_its_processes_within_two_seconds(film):
-    slow(film, "long.txt", 300, make=False)
+    slow(film, "long.txt", 307, make=False)  # a length that no other test sleeps
     film.git("add", "-A")
     film.regen("regenerate", "long.txt", "--queue")
     worker = subprocess.Popen([PYTHON, "-I", "-m", "regen_vcs", "worker"], cwd=film.root, env=film.env,
@@ -199,7 +199,7 @@ def test_cancelling_a_running_job_ends_its_processes_within_two_seconds(film):
 
 
 def sleepers() -> list[str]:
-    return subprocess.run(["pgrep", "-fx", "sleep 300"], capture_output=True, text=True, check=False).stdout.split()
+    return subprocess.run(["pgrep", "-fx", "sleep 307"], capture_output=True, text=True, check=False).stdout.split()
 
 
 def test_one_failure_blocks_its_dependants_and_nobody_else(film):
