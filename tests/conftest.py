@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,11 @@ from pathlib import Path
 import pytest
 
 PYTHON = sys.executable
+
+# A shell without job control starts what it puts into the background with ^C ignored, and so does many a CI system; children
+# inherit that. The tests send ^C to the tool as a user's terminal does, so it has to arrive.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config, items):
