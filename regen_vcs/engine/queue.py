@@ -207,6 +207,21 @@ class Queue:
         busy = [row[0] for row in self._db.execute("SELECT DISTINCT grp FROM job WHERE state='running' AND owner!=?", (owner,))]
         return choose_group(groups, current, busy)
 
+    def adopt(self, request: str) -> int:
+        """Put under this mark what its jobs wait for, directly or not, and no request claims; how many."""
+        unclaimed = [row[0] for row in self._db.execute(
+            "WITH RECURSIVE up(id) AS (SELECT id FROM job WHERE request=? AND state='queued' AND waits>0 "
+            "UNION SELECT needs FROM need JOIN up ON need.job=up.id) "
+            "SELECT job.id FROM up JOIN job ON job.id=up.id WHERE job.state='queued' AND job.request IS NULL", (request,),
+        )]
+        if not unclaimed:
+            return 0
+        with self._writing():
+            self._db.executemany(
+                "UPDATE job SET request=? WHERE id=? AND state='queued' AND request IS NULL", [(request, each) for each in unclaimed]
+            )
+        return len(unclaimed)
+
     def heartbeat(self, owner: str, progress: Mapping[int, tuple[float, str]]) -> set[int]:
         """Renew a worker's leases and note how far its jobs are; the ids of those somebody wants cancelled."""
         with self._writing():

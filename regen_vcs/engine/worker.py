@@ -19,6 +19,7 @@ from regen_vcs.engine.queue import (
     FAILED,
     MAX_ATTEMPTS,
     OPEN,
+    QUEUED,
     RUNNING,
     USER,
     Job,
@@ -128,6 +129,11 @@ class Worker:
     @property
     def is_busy(self) -> bool:
         return bool(self._running)
+
+    def adopt(self) -> None:
+        """Take over what our jobs wait for and nobody has: left by a process that was ended before it came to it."""
+        if self._mark is not None:
+            self._queue.adopt(self._mark)
 
     def turn(self) -> Iterator[Made]:
         """Claim what there is room for, and settle what has ended meanwhile. Waits a little where nothing has."""
@@ -248,8 +254,8 @@ def finish_request(
     ids: {path: job}. again(paths): queue these once more under our mark and return their jobs: what another process
     has made in the meantime is settled here, as the user of this one wants it. tick: called on every turn.
     """
-    open_jobs = {path: job for path, job in ids.items()}
-    foreign = {path for path, job in open_jobs.items() if _runs(queue, job)}
+    open_jobs = dict(ids)
+    foreign = _running(queue, open_jobs)
     while open_jobs:
         if tick:
             tick()
@@ -264,9 +270,14 @@ def finish_request(
         ended = {path for path, job in open_jobs.items() if job not in now or now[job].state not in OPEN}
         for path in ended - foreign:
             yield _reported(path, now.get(open_jobs.pop(path)))
-        redo = sorted(ended & foreign)
-        foreign -= ended
-        open_jobs.update(again(redo) if redo else {})
+        # What a dead process ran has gone back to the queue without a mark: nobody else may ever claim it.
+        left = {path for path, job in open_jobs.items() if job in now and now[job].state == QUEUED and now[job].request is None}
+        redo = sorted(ended & foreign | left)
+        foreign -= ended | left
+        if redo:
+            open_jobs.update(again(redo))
+            foreign |= _running(queue, {path: open_jobs[path] for path in redo})
+        worker.adopt()
         if not redo and all(job in now and now[job].state == BLOCKED for job in open_jobs.values()):
             for path, job in open_jobs.items():
                 yield _reported(path, now[job])
@@ -275,9 +286,10 @@ def finish_request(
             time.sleep(_POLL)
 
 
-def _runs(queue: Queue, job: int) -> bool:
-    found = queue.get([job]).get(job)
-    return found is not None and found.state == RUNNING
+def _running(queue: Queue, jobs: Mapping[str, int]) -> set[str]:
+    """Of {path: job} the paths of those that somebody runs now."""
+    now = queue.get(jobs.values())
+    return {path for path, job in jobs.items() if job in now and now[job].state == RUNNING}
 
 
 def _reported(path: str, job: Job | None) -> Made:
