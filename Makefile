@@ -5,7 +5,12 @@ BIN := $(VENV)/bin
 # Most tests wait for git and for other processes: twice as many as processors keep these busy.
 TEST_JOBS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: demo test lint wheel bench clean
+# Tests with a real pipeline have an environment of their own: PyTorch is larger than all the rest. One release that is known
+# to come as a build for processors; elsewhere set TORCH as pytorch.org says for your machine.
+PIPELINES := .venv-pipelines
+TORCH ?= torch==2.13.0
+
+.PHONY: demo test pipelines lint wheel bench clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("regen-vcs needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
@@ -19,6 +24,15 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal $(PYTEST_ARGS)
 
+$(PIPELINES)/.ready: pyproject.toml
+	test -x $(PIPELINES)/bin/python || $(PYTHON) -m venv $(PIPELINES)
+	$(PIPELINES)/bin/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
+	$(PIPELINES)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,diffusers,video]'
+	touch $@
+
+pipelines: $(PIPELINES)/.ready
+	$(PIPELINES)/bin/python -m pytest tests/diffusers $(PYTEST_ARGS)
+
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 
@@ -29,4 +43,4 @@ bench: $(VENV)/.ready
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
 
 clean:
-	rm -rf $(VENV) dist build
+	rm -rf $(VENV) $(PIPELINES) dist build
