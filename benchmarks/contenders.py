@@ -3,6 +3,7 @@
 Each is a handful of shell commands, run by `sh -e` in the repository with these variables:
 
     REPO  STORE  DST   the repository; a folder of the tool's own; where a second worktree goes
+    REMOTE             where what is shared goes; CLONE: where a clone goes
     REF                the version that is recorded or switched to: A, B or C
     CHANGED            a file that lists, NUL-separated, the paths that differ from the version before
 """
@@ -14,6 +15,7 @@ import shutil
 import sys
 
 _COMMIT = "git add -A && git commit -qm $REF"
+_HUB = "git init -q --bare $REMOTE && git remote add origin file://$REMOTE"
 
 
 class Contender:
@@ -26,6 +28,8 @@ class Contender:
     switch = "git switch -q $REF"
     worktree: str | None = "git worktree add -q $DST $REF"
     status: str | None = None
+    push: str | None = None  # versions A, B and C with their media to $REMOTE
+    clone: str | None = None  # from there, version A materialised
     own = False
 
     def environment(self, _site: str) -> dict[str, str]:
@@ -51,10 +55,13 @@ class Copy(Contender):
     worktree = property(
         lambda self: f"mkdir $DST && {self.how} -r $STORE/A/media $DST && {self.how} -r --remove-destination $STORE/C/. $DST"
     )
+    push: str | None = "cp -r $STORE $REMOTE"
+    clone: str | None = "mkdir $CLONE && cp -r $REMOTE/A/media $CLONE/media"
 
 
 class Link(Copy):
     name, how = "ln", "cp -l"
+    push = clone = None
 
 
 class Floor(Contender):
@@ -78,6 +85,15 @@ class Ours(Contender):
     def __init__(self, program: str | None = None, name: str = ""):
         self.program = program or os.path.join(os.path.dirname(sys.executable), "regen-vcs")
         self.name = name + type(self).name if name else type(self).name
+        # A clone has stores of its own: what is here already would not have to travel.
+        self.push = (
+            f"{_HUB} && regen-vcs remote add store file://$REMOTE.store --durable &&"
+            "git push -q --no-verify origin A B C && regen-vcs push --all"
+        )
+        self.clone = (
+            "export REGEN_CACHE_DIR=$CLONE.cache REGEN_KEEP_DIR=$CLONE.keep && git clone -q -b A $REMOTE $CLONE && cd $CLONE &&"
+            "regen-vcs init && regen-vcs remote add store file://$REMOTE.store && regen-vcs fetch && regen-vcs sync"
+        )
         self.setup = f"regen-vcs init && git config regen.link {self.link} && git add -A && git commit -qm init"
 
     def environment(self, site: str) -> dict[str, str]:
@@ -95,6 +111,8 @@ class Lfs(Contender):
     name, program = "git-lfs", "git-lfs"
     setup = "git lfs install --local && git lfs track 'media/**' && git add -A && git commit -qm init"
     status = "git lfs status"
+    push = f"{_HUB} && git push -q origin A B C"
+    clone = "git lfs install && git clone -q -b A file://$REMOTE $CLONE"
 
 
 class Dvc(Contender):

@@ -31,7 +31,7 @@ from targets import MEMORY_BYTES, line_of, render, target_of
 
 _PROBES = ("hooks", "status", "filter", "ingest", "parse", "queue")
 _ORDER = ("add + commit", "switch, first time", "switch, back again", "git status after it", "switch, 5 % changed",
-          "switch, no sidecar", "own status", "second worktree")
+          "switch, no sidecar", "own status", "second worktree", "push, three versions", "clone with media")
 
 
 class Site:
@@ -39,12 +39,13 @@ class Site:
 
     def __init__(self, tool: Contender, folder: str, media: Media, path: list[str]):
         self.tool, self.media = tool, media
-        self.repo, self.second = f"{folder}/repo", f"{folder}/second"
+        self.repo, self.second, self.clone_path = f"{folder}/repo", f"{folder}/second", f"{folder}/clone"
         self._changed = f"{folder}/changed"
         for each in (self.repo, f"{folder}/store"):
             os.makedirs(each)
         self.env = guarded_environment(f"{folder}/home", [*tool.folders(), *path], tool.environment(folder))
         self.env |= {"REPO": self.repo, "STORE": f"{folder}/store", "DST": self.second, "CHANGED": self._changed}
+        self.env |= {"REMOTE": f"{folder}/remote", "CLONE": self.clone_path}
         self.costs: dict[str, Cost] = {}
         self._version: str | None = None
         self.do("git init -q && echo 0 >notes.txt && git add -A && git commit -qm notes")
@@ -89,6 +90,14 @@ class Site:
             self.costs["second worktree"] = self.do(self.tool.worktree, "C")
             self._check(self.second, "C")
 
+    def share(self) -> None:
+        """To a place that is shared, and back into a clone with nothing of its own."""
+        if self.tool.push and self.tool.clone:
+            self.costs["push, three versions"] = self.do(self.tool.push)
+            os.sync()
+            self.costs["clone with media"] = self.do(self.tool.clone)
+            self._check(self.clone_path, "A")
+
     def _list_changed(self, new: str) -> None:
         with open(self._changed, "wb") as file:
             file.writelines(os.fsencode(path) + b"\0" for path in self.media.changed(self._version, new))
@@ -119,6 +128,7 @@ STEPS = (
     lambda site: site.note(),
     lambda site: site.statuses(),
     lambda site: site.worktree(),
+    lambda site: site.share(),
 )
 
 

@@ -27,6 +27,8 @@ def target_of(workload: str, work: str, tool: str, files: int, python_start: flo
     """What `tool` (ours, copying or linking) is to reach; None where nothing is asked."""
     if work == "switch, no sidecar":
         return Target("floor", 1.0, 0.010 + 0.015 * files / 5000)
+    if work == "clone with media":
+        return Target("cp", 6.0, 0) if workload == "W3" else None
     if work == "own status":
         return Target(None, 0, status_limit(files))
     large = workload == "W2"

@@ -148,17 +148,20 @@ class Project:
             return check_out(ws, BY_HAND, dry_run=True).outcome.plan
 
     def sync(
-        self, *, progress: OnProgress | None = None, cancel: CancelToken | None = None, waiting: Callable[[], None] | None = None
+        self, *, progress: OnProgress | None = None, cancel: CancelToken | None = None, waiting: Callable[[], None] | None = None,
+        fetching: Callable[[Any], object] | None = None,
     ) -> SyncReport:
-        """Make the media match the sidecars: accepted takes from the stores, what is nowhere by its generator.
+        """Make the media match the sidecars: accepted takes from the stores and remotes, what is nowhere by its generator.
 
-        waiting: called once if another regen-vcs is at work here. Interrupted where it was cancelled; what was done stays.
+        waiting: called once if another regen-vcs is at work here. fetching(meter): several times a second while bytes
+        come from a remote (engine/transfer.py's Meter). Interrupted where it was cancelled; what was done stays.
         """
         following = Following(0, progress, cancel)
         with self._working() as ws:
             try:
                 report = check_out(
-                    ws, BY_HAND, progress=following.step, making=following.note, tick=following.tick, waiting=waiting
+                    ws, BY_HAND, progress=following.step, making=following.note, tick=following.tick, waiting=waiting,
+                    fetching=fetching,
                 )
             except Withdrawn:
                 following.reraise()
@@ -166,12 +169,15 @@ class Project:
         outcome = report.outcome
         made = tuple(Result.of(each) for each in report.made)
         failed = dict(outcome.failed) | {each.path: each.error for each in made if each.error}
-        return SyncReport(outcome.plan, tuple(outcome.done), made, failed, missing_line(outcome, report.made))
+        missing = missing_line(outcome, report.made)
+        return SyncReport(outcome.plan, tuple(outcome.done), made, failed, missing, tuple(report.unreachable))
 
     def fetch(self, paths: Iterable[AnyPath] = (), *, force: bool = False) -> list[Result]:
-        """Bring accepted takes back from the stores, without a generator. force: also over edited files, which are rescued."""
+        """Bring accepted takes back from the stores and remotes, without a generator. paths: none are all of the working
+        set; what is named comes even from outside of it. force: also over edited files, which are rescued."""
         with self._working() as ws:
-            found = fetch(ws, self._test(ws, paths), force=force)
+            texts = _texts(paths)
+            found = fetch(ws, self._test(ws, texts), force=force, named=bool(texts))
         return [
             Result(each.path, "failed" if each.error else each.verdict, error=failure_of(each.path, each.error) if each.error else None)
             for each in found

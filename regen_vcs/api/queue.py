@@ -14,7 +14,9 @@ from regen_vcs.api.results import FAILED, RegenerationPriority, Result, failure_
 from regen_vcs.engine.accept import accept
 from regen_vcs.engine.background import start_worker
 from regen_vcs.engine.choosing import chosen_by
+from regen_vcs.engine.documents import read_document
 from regen_vcs.engine.edit import set_params
+from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.making import enqueue_jobs
 from regen_vcs.engine.queue import (
     BLOCKED,
@@ -34,8 +36,6 @@ from regen_vcs.engine.queue import FAILED as FAILED_STATE
 from regen_vcs.engine.queue_file import has_queue
 from regen_vcs.engine.scheduling import preview_order
 from regen_vcs.engine.serving import serve
-from regen_vcs.engine.sidecars import read_sidecar
-from regen_vcs.engine.sync import look
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenerationError, RegenError, UsageError, Withdrawn
 
@@ -201,7 +201,7 @@ class RegenerationQueue:
     def tasks(self, states: Iterable[str] = (*OPEN, *ENDED), paths: Iterable[str] = ()) -> list[RegenerationTask]:
         """The newest task of each asset that is in one of these states: running ones, then in their order.
         paths: only of these assets of this worktree."""
-        wanted = set(states)
+        wanted = {states} if isinstance(states, str) else set(states)
         with self._project._working() as ws, self._open(ws) as queue:
             test = chosen_by(ws, list(paths), ws.root)
             jobs = [job for job in self._jobs(ws, queue) if job.state in wanted]
@@ -272,8 +272,9 @@ class RegenerationQueue:
         with self._project._working() as ws, self._open(ws) as queue:
             jobs = newest(queue.jobs(states))
             if which is not None:
-                ids = {each.id for each in which if isinstance(each, RegenerationTask)}
-                paths = {each for each in which if not isinstance(each, RegenerationTask)}
+                given = [which] if isinstance(which, str | os.PathLike | RegenerationTask) else list(which)
+                ids = {each.id for each in given if isinstance(each, RegenerationTask)}
+                paths = {self._project._path(ws, each) for each in given if not isinstance(each, RegenerationTask)}
                 jobs = [job for job in jobs if job.id in ids or (job.worktree == ws.root and job.path in paths)]
             return change(queue, [job.id for job in jobs])
 
@@ -303,7 +304,7 @@ class RegenerationQueue:
 
 def _task(ws: Workspace, job: Job, dependencies: tuple[str, ...]) -> RegenerationTask:
     def read_params() -> dict[str, Any]:
-        return dict(read_sidecar(ws, job.path).params) if job.worktree == ws.root else {}
+        return dict(read_document(ws, job.path).params) if job.worktree == ws.root else {}
 
     return RegenerationTask(
         job.id, job.path, job.worktree, job.state, RegenerationPriority(job.priority), job.generator, job.grp, job.key,
@@ -314,7 +315,7 @@ def _task(ws: Workspace, job: Job, dependencies: tuple[str, ...]) -> Regeneratio
 
 def _refuse_news(ws: Workspace, paths: list[str]) -> None:
     """UsageError for what a worker would only throw out again: it makes nothing new but at the user's own request."""
-    snapshot = look(ws, paths=set())
+    snapshot = look_at_both(ws, paths=set())
     for path in paths:
         desired = snapshot.assets.get(path)
         if desired is None or desired.facts.problem:

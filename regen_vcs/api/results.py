@@ -109,7 +109,8 @@ class Selection:
 class SyncReport:
     """What a sync did. done: the steps of `plan` that were. made: what generators ran for. failed: {path: why}.
 
-    missing: what is still missing and what it would cost, in words; None where nothing is.
+    missing: what is still missing and what it would cost, in words; None where nothing is. unreachable: an error for each
+    remote that could not be used.
     """
 
     plan: Plan
@@ -117,6 +118,7 @@ class SyncReport:
     made: tuple[Result, ...] = ()
     failed: Mapping[str, RegenError] = field(default_factory=dict)
     missing: str | None = None
+    unreachable: tuple[RegenError, ...] = ()
 
 
 def failure_of(path: str, error: RegenError) -> RegenError:

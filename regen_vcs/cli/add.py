@@ -41,14 +41,17 @@ def add_command(paths, as_one, as_source, recover, generator, params, models, in
         if generator is None:
             if params or models or inputs:
                 raise UsageError("--param, --model and --input say how it was made: they want --generator")
-            return _report(add_assets(ws, names, as_one=as_one, as_source=as_source, recover=recover))
+            recovers = bool(recover)
+            return _report(
+                add_assets(ws, names, as_one=as_one, as_source=as_source, recover=recover, in_place=recovers or as_source)
+            )
         if len(names) != 1:
             raise UsageError("a recipe is for one asset: give one path with --generator")
         # The schema libraries: not for the common case above, thousands of source files.
         from regen_vcs.engine.compose import Composer, is_foreign, record_sidecar, refuse_cycle
 
         path = names[0]
-        results = add_assets(ws, names, as_one=True, recover=False)
+        results = add_assets(ws, names, as_one=True, recover=False, in_place=True)
         if results[0].action == "failed":
             return _report(results)
         composer = Composer(ws)

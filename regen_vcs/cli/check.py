@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 
 from regen_vcs.cli.main import printable
+from regen_vcs.engine.in_place_paths import is_used
 from regen_vcs.errors import RegenError
 from regen_vcs.git.history import staged_changes
 from regen_vcs.git.repo import Repo
@@ -50,11 +51,12 @@ def keep_edited(ws) -> None:
 
 
 def _concerns_us(repo: Repo) -> bool:
-    """Whether sidecars or regen.toml are staged, or new files that could be media."""
-    for change in staged_changes(repo):
+    """Whether sidecars or regen.toml are staged, new files that could be media, or what may be documents in place."""
+    changes = staged_changes(repo)
+    for change in changes:
         if change.path.endswith(".regen.json") or change.path == "regen.toml" or change.status in "AT":
             return True
-    return False
+    return bool(changes) and is_used(repo.root)
 
 
 def print_problems(problems: list, stream) -> None:

@@ -11,6 +11,7 @@ import click
 from regen_vcs.cli.check import EXIT_INVALID, keep_edited, print_problems
 from regen_vcs.cli.terminal import chosen_by, fail_with, print_json, require_matches, say, workspace
 from regen_vcs.engine.check import Report, check_index, check_range, fix
+from regen_vcs.engine.in_place import is_used, look_in_place
 from regen_vcs.errors import UsageError
 from regen_vcs.git.index import list_sidecars
 from regen_vcs.model.paths import SIDECAR_SUFFIX
@@ -69,12 +70,16 @@ def _is_range(word: str) -> bool:
 def _fix(ws, wanted, paths: tuple[str, ...]) -> int:
     sidecars = [e.path for e in list_sidecars(ws.repo)[0] if wanted(e.path.removesuffix(SIDECAR_SUFFIX))]
     sidecars = list(dict.fromkeys([*sidecars, *(f"{p}{SIDECAR_SUFFIX}" for p in _named(ws, paths))]))
+    kept = [each.path for each in look_in_place(ws) if each.document and wanted(each.path)] if is_used(ws) else []
+    sidecars += kept
     require_matches(paths, sidecars)
     fixed, failed = fix(ws, sidecars)
     for path in fixed:
         say(f"rewrote {path}")
     if fixed:
-        say(f"now: git add {' '.join(map(shlex.quote, fixed))}" if len(fixed) <= 20 else "now: git add -u")
+        unstaged = [path for path in fixed if path not in kept]
+        if unstaged:
+            say(f"now: git add {' '.join(map(shlex.quote, unstaged))}" if len(unstaged) <= 20 else "now: git add -u")
     elif not failed:
         say(f"{len(sidecars)} sidecars, all canonical on disk; what differs is staged: git add them again")
     return fail_with(failed)
@@ -96,7 +101,11 @@ def _document(report: Report, errors: int) -> dict:
 
 
 def _summary(report: Report, errors: int) -> str:
-    checked = f"{report.checked} sidecar{'s' * (report.checked != 1)} checked"
+    beside = report.checked - report.documents
+    checked = f"{beside} sidecar{'s' * (beside != 1)}"
+    if report.documents:
+        checked += f" and {report.documents} document{'s' * (report.documents != 1)} in place"
+    checked += " checked"
     warnings = len(report.problems) - errors
     counts = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
     return f"{checked}: {', '.join(counts)}" if counts else f"{checked}: all is well"

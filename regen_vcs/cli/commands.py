@@ -28,10 +28,14 @@ COMMANDS = {
     "affected": ("graph", "Show which assets a change concerns."),
     "check": ("check", "Check sidecars as pre-commit does; for CI."),
     "sync": ("sync", "Make the working tree's media match its sidecars."),
-    "fetch": ("fetch", "Bring accepted takes back from the stores."),
+    "fetch": ("fetch", "Bring accepted takes back, from the stores or a remote."),
+    "push": ("push", "Bring the remotes what is accepted here and they lack."),
+    "remote": ("remote", "Add, list, check and remove remotes."),
     "rescued": ("rescued", "List edited files that gave way, and bring them back."),
     "accept": ("accept", "Accept a regenerated or proposed result."),
     "regenerate": ("regenerate", "Run generators: for what is missing, stale or named."),
+    "workset": ("workset", "Choose which assets this checkout holds; the rest stay recipes."),
+    "root": ("root", "Say where @name/… inputs lie on this machine."),
     "queue": ("queue", "Show what is to be made; cancel, retry, follow it."),
     "worker": ("worker", "Make what is queued."),
     "job": ("job", "Pack one job into a file, run it anywhere, bring its result home."),
@@ -40,6 +44,13 @@ COMMANDS = {
     "schema": ("schema", "Print a generator's JSON Schema, or export all of them."),
     "trust": ("trust", "Show what could run here, and allow it."),
     "config": ("config", "Print every setting and where it comes from."),
+    "export": ("export", "Write all recipes into one small file."),
+    "restore": ("restore", "Bring recipes back, from such a file or from what is still known."),
+    "verify": ("verify", "Make accepted takes again, and note whether they come out the same."),
+    "pin": ("pin", "Keep a take whatever happens."),
+    "unpin": ("pin", "Take pins away."),
+    "du": ("du", "Show where the bytes are, and what the cache has saved."),
+    "gc": ("gc", "Give back the room of what nobody needs any more."),
     "fsck": ("fsck", "Re-hash the stores and say what is wrong."),
     "doctor": ("doctor", "Say what is wrong with this set-up, and how to mend it."),
     "completion": ("completion", "Print shell completion for bash, zsh or fish."),
@@ -99,7 +110,7 @@ def main(argv: list[str]) -> int:
         click.echo(error.ctx.get_help())
         return 0
     except click.UsageError as error:
-        where = f"regen-vcs {error.ctx.info_name}" if error.ctx and error.ctx.parent else "regen-vcs"
+        where = error.ctx.command_path if error.ctx and error.ctx.parent else "regen-vcs"
         raise UsageError(" ".join(error.format_message().split()), f"see: {where} --help") from None
     except click.ClickException as error:
         raise UsageError(error.format_message()) from None

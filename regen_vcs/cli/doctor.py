@@ -10,9 +10,11 @@ import textwrap
 import click
 
 from regen_vcs.cli.main import printable
-from regen_vcs.cli.terminal import print_json, say
+from regen_vcs.cli.terminal import fail_with, note, print_json, say, workspace
 from regen_vcs.engine.doctor import examine
-from regen_vcs.engine.finding import NOTE, OK, PROBLEM, Finding, count
+from regen_vcs.engine.finding import NOTE, OK, PROBLEM, Finding, count, some
+from regen_vcs.engine.repair import Mended, mend, propose
+from regen_vcs.errors import UsageError, worst_exit_code
 
 _MARKS = {OK: "✓", NOTE: "!", PROBLEM: "✗"}
 _PLAIN_MARKS = {OK: "ok", NOTE: "note", PROBLEM: "PROBLEM"}
@@ -21,15 +23,22 @@ _MIN_WIDTH, _MAX_WIDTH = 60, 110  # columns
 
 
 @click.command("doctor")
+@click.option("--fix", is_flag=True, help="Mend what can be mended without a guess: inputs that moved, hooks, objects elsewhere.")
+@click.option("--dry-run", "-n", is_flag=True, help="With --fix: show what would be mended.")
+@click.option("--look-in", multiple=True, metavar="FOLDER", help="With --fix: where an old cache or keep may lie.")
 @click.option("--json", "as_json", is_flag=True, help="All findings, as JSON.")
-def doctor_command(as_json: bool) -> int:
-    """Say what is wrong with this set-up, and how to mend it. Changes nothing.
+def doctor_command(fix: bool, dry_run: bool, look_in: tuple[str, ...], as_json: bool) -> int:
+    """Say what is wrong with this set-up, and how to mend it. Changes nothing, but with --fix.
 
     The exit code is 1 where there is a problem; notes alone are 0.
 
     \b
     Example: regen-vcs doctor
     """
+    if (dry_run or look_in) and not fix:
+        raise UsageError("--dry-run and --look-in go with --fix", "regen-vcs doctor --fix --dry-run")
+    if fix:
+        return _fix(look_in, dry_run, as_json)
     findings = examine(os.getcwd(), os.environ)
     problems = sum(each.level == PROBLEM for each in findings)
     if as_json:
@@ -40,6 +49,34 @@ def doctor_command(as_json: bool) -> int:
         say()
         say(f"{count(problems, 'problem')}, {count(notes, 'note')}" if problems else f"no problems, {count(notes, 'note')}")
     return 1 if problems else 0
+
+
+def _fix(look_in: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
+    """Mend, say each thing that was mended, and look again."""
+    with workspace() as ws:
+        proposal = propose(ws, look_in)
+        mended = [Mended(each, None) for each in proposal.repairs] if dry_run else list(mend(ws, proposal.repairs))
+    findings = examine(os.getcwd(), os.environ)
+    problems = [each for each in findings if each.level == PROBLEM]
+    failed = {str(number): each.error for number, each in enumerate(mended) if each.error}
+    if as_json:
+        print_json({
+            "repairs": [{"topic": each.repair.topic, "what": each.repair.what, "error": each.error and each.error.what} for each in mended],
+            "unsure": [each._asdict() for each in proposal.unsure], "dry_run": dry_run,
+            "findings": [each._asdict() for each in findings], "problems": len(problems),
+        })
+        return worst_exit_code([*(each.exit_code for each in failed.values()), int(bool(problems))])
+    for each in mended:
+        if not each.error:
+            say(f"{'would mend' if dry_run else 'mended'}  {each.repair.topic}: {each.repair.what}")
+    for each in proposal.unsure:
+        might = f"; it might be {some(each.candidates)}" if each.candidates else ""
+        note(f"unsure  {each.asset}: inputs.{each.name}: {each.value}: {each.why}{might}")
+    if not mended and not proposal.unsure:
+        say("nothing to mend")
+    if problems and not dry_run:
+        _print(problems)
+    return worst_exit_code([fail_with(failed), int(bool(problems))])
 
 
 def _print(findings: list[Finding]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from regen_vcs.api.results import Selection
@@ -9,6 +11,7 @@ from regen_vcs.cli.making import note_linked_files, run_making
 from regen_vcs.cli.project import project
 from regen_vcs.cli.terminal import say
 from regen_vcs.cli.words import pairs, param_texts
+from regen_vcs.engine.in_place_documents import is_in_place
 
 
 @click.command("generate")
@@ -34,6 +37,7 @@ def generate_command(asset, generator, params, models, inputs, tags, no_run) -> 
         )
         if no_run:
             note_linked_files(film.workspace, path)
-            say(f"{path}.regen.json written; make it with: regen-vcs regenerate {asset}")
+            written = f"{path}: staged" if is_in_place(film.workspace, path) else f"{path}.regen.json written"
+            say(f"{written}; make it with: regen-vcs regenerate {shlex.quote(asset)}")
             return 0
         return run_making(film, Selection((path,)))

@@ -31,7 +31,9 @@ def _hook(argv: list[str]) -> int:
 
         return hook_main(os.getcwd(), os.environ)
     if name == "pre-push":
-        return 0
+        from regen_vcs.engine.pre_push import pre_push
+
+        return _harmless(lambda: pre_push(args, sys.stdin.buffer, os.getcwd(), os.environ))
     from regen_vcs.engine import hooks
 
     if name == "after-exit":

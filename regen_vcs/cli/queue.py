@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from regen_vcs.cli import queue_list
-from regen_vcs.cli.terminal import chosen_by, print_json, require_matches, say, workspace
+from regen_vcs.cli.terminal import chosen_by, print_json, say, workspace
 from regen_vcs.engine.queue import (
     BLOCKED,
     CANCELLED,
@@ -19,8 +19,10 @@ from regen_vcs.engine.queue import (
     newest,
 )
 from regen_vcs.engine.workspace import Workspace
+from regen_vcs.errors import UsageError
 
 _PRIORITY_WORDS = {number: word for word, number in PRIORITIES.items()}
+_DONE_TO = {"queue cancel": "cancelled", "queue retry": "retried", "queue prioritize": "moved"}
 
 
 @click.group("queue", invoke_without_command=True)
@@ -109,7 +111,8 @@ def _chosen(ws: Workspace, queue: Queue, states, paths: tuple[str, ...], everyth
     wanted = chosen_by(ws, paths)
     jobs = newest(queue.jobs(states, worktree=ws.root if paths else None))
     found = [job.id for job in jobs if wanted(job.path)]
-    require_matches(paths, found)
+    if paths and not found:
+        raise UsageError(f"no job that could be {_DONE_TO[command]} matches {' '.join(paths)}", "see: regen-vcs queue --all")
     return found
 
 

@@ -7,8 +7,9 @@ import os
 import click
 
 from regen_vcs.cli.terminal import MakingProgress, fail_with, note, say, waiting, workspace
+from regen_vcs.cli.transfer_progress import TransferProgress
 from regen_vcs.engine import setup
-from regen_vcs.engine.checkout import check_out, missing_line
+from regen_vcs.engine.checkout import check_out, missing_line, warning_line
 from regen_vcs.engine.sync import BY_HAND
 from regen_vcs.errors import UsageError
 
@@ -28,9 +29,9 @@ def init_command() -> int:
     \b
     Example: regen-vcs init
     """
-    with workspace() as ws, MakingProgress(0) as progress:
+    with workspace() as ws, MakingProgress(0) as progress, TransferProgress("fetching") as transfer:
         done = setup.init(ws)
-        report = check_out(ws, BY_HAND, making=progress, waiting=waiting)
+        report = check_out(ws, BY_HAND, making=progress, waiting=waiting, fetching=transfer)
     for line in done.actions:
         say(line)
     if not done.actions:
@@ -45,6 +46,8 @@ def init_command() -> int:
     if "set up already" not in done.actions and done.actions:
         note(f"note: {_DESTROYED}")
     line = missing_line(report.outcome, report.made)
+    for error in report.unreachable:
+        note(warning_line(error))
     if line:
         note(line)
     fail_with(report.outcome.failed)

@@ -70,6 +70,8 @@ def _print(answer: Answer) -> None:
     if len(shown) < len(lines):
         out.append(f"… and {len(lines) - len(shown)} more")
     out.append(summary_line(answer))
+    if "skipped" in answer.counts:
+        out.append(f"{answer.counts['skipped']} skipped: outside the working set, or git's sparse checkout; see: regen-vcs workset")
     print("\n".join(out))
 
 

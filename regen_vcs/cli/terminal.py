@@ -138,9 +138,11 @@ class MakingProgress:
         if self._progress:
             self._progress.update(self._all, total=total, description=left, done=f"{self._finished} of {total}")
 
-    def say(self, text: str) -> None:
-        """Print a result line above the bars."""
-        if self._progress:
-            self._progress.console.print(printable(text), markup=False, highlight=False)
+    def say(self, text: str, *, lead: str = "") -> None:
+        """Print a result line above the bars. lead: words of our own before it, with their colours."""
+        if self._progress and sys.stdout.isatty():
+            from rich.text import Text
+
+            self._progress.console.print(Text.from_ansi(lead) + Text(printable(text)), highlight=False, soft_wrap=True)
         else:
-            say(text)
+            print(lead + printable(text))

@@ -12,7 +12,7 @@ from regen_vcs.cli.main import one_line
 from regen_vcs.cli.making import say_failure
 from regen_vcs.cli.sync import summary
 from regen_vcs.cli.terminal import note, say
-from regen_vcs.engine.checkout import Report, missing_line
+from regen_vcs.engine.checkout import Report, missing_line, warning_line
 from regen_vcs.engine.watch import watch
 from regen_vcs.errors import Interrupted, RegenError
 from regen_vcs.git.repo import Repo
@@ -58,7 +58,7 @@ class _Said:
         outcome, made = report.outcome, tuple(Result.of(each) for each in report.made)
         if outcome.done or made:
             say(summary(SyncReport(outcome.plan, tuple(outcome.done), made)))
-        for line in outcome.plan.notices:
+        for line in [*outcome.plan.notices, *map(warning_line, report.unreachable)]:
             note(line)
         missing = missing_line(outcome, report.made, report.queued)
         if missing and missing != self._missing:

@@ -17,8 +17,9 @@ from regen_vcs.errors import Interrupted
 @click.command("worker")
 @click.option("--jobs", "-j", type=click.IntRange(1, 256), help="How many at once; by default as `jobs` is set.")
 @click.option("--keep", is_flag=True, help="Stay when the queue is empty, and wait for more.")
+@click.option("--fill", is_flag=True, help="Then bring what the working set misses; always with --keep.")
 @click.option("--background", is_flag=True, hidden=True, help="As checkouts start it: at most one, at low priority.")
-def worker_command(jobs: int | None, keep: bool, background: bool) -> int:
+def worker_command(jobs: int | None, keep: bool, fill: bool, background: bool) -> int:
     """Make what is queued, until nothing is left.
 
     Several at once, also on several machines with one repository on a shared disk, divide the queue among them. A
@@ -31,18 +32,18 @@ def worker_command(jobs: int | None, keep: bool, background: bool) -> int:
     if background and hasattr(os, "nice"):
         os.nice(10)
     try:
-        return _work(jobs, keep, background)
+        return _work(jobs, keep, fill, background)
     except KeyboardInterrupt:
         raise Interrupted("told to stop; what was running is queued again") from None
 
 
-def _work(jobs: int | None, keep: bool, background: bool) -> int:
+def _work(jobs: int | None, keep: bool, fill: bool, background: bool) -> int:
     failed = count = 0
     with workspace() as ws, MakingProgress(0) as progress:
         idle = None if keep else IDLE_SECONDS if background else 0.0
         works = serve(
             ws, slots=jobs or ws.settings.get("jobs"), background=background, idle=idle, budget=ws.settings.get("budget"),
-            progress=progress,
+            fills=fill or keep or background, progress=progress,
         )
         for made in works:
             count += 1

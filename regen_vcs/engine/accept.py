@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from regen_vcs import media
+from regen_vcs.engine.in_place_editing import accept_in_place
+from regen_vcs.engine.in_place_snapshot import include
 from regen_vcs.engine.observe import frame_number, size_of_files
 from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
 from regen_vcs.engine.sync import Snapshot, WorktreeLock, look, remember, store_files
@@ -13,6 +15,7 @@ from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
 from regen_vcs.model.paths import frames_text, parse_sequence
 from regen_vcs.model.recipe import Output
+from regen_vcs.stores.witness import ACCEPTED, Witness
 
 
 def accept(ws: Workspace, path: str, *, min_score: float | None = None) -> str:
@@ -22,12 +25,17 @@ def accept(ws: Workspace, path: str, *, min_score: float | None = None) -> str:
     """
     with WorktreeLock(ws):
         ws.reload_state()
-        snapshot = look(ws, paths={path}, also={path})
+        snapshot = include(look(ws, paths={path}, also={path}))
         desired = snapshot.assets.get(path)
         if desired is None or desired.side_sig is None:
             raise RegenError(f"{path}: there is no recipe for it", "see: regen-vcs status")
         if desired.facts.problem:
             raise RegenError(desired.facts.problem[1], desired.facts.problem[2])
+        if path in snapshot.in_place:
+            done = accept_in_place(ws, snapshot, path, _key_of_bytes(ws, snapshot, path), min_score)
+            ws.state.failed.pop(path, None)
+            remember(look(ws, paths=set()))
+            return done
         seen = snapshot.seen(path)
         if seen.kind != "present":
             raise RegenError(f"{path}: nothing is on disk to accept", "run: regen-vcs regenerate")
@@ -41,6 +49,7 @@ def accept(ws: Workspace, path: str, *, min_score: float | None = None) -> str:
                 raise RegenError(f"{path}: its likeness to the accepted result {said}, under {min_score}")
         key = _key_of_bytes(ws, snapshot, path)
         output = output_of_disk(ws, snapshot, path, key)
+        Witness(ws.stores.keep.root).saw(ACCEPTED, [output.hash])
         write_sidecar(ws, path, replace(read_sidecar(ws, path), output=output))
         ws.state.failed.pop(path, None)
         remember(look(ws, paths={path}, also={path}))

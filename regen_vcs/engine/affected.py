@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from regen_vcs.engine.choosing import chosen_by, is_glob
 from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.graph import graph_of
-from regen_vcs.engine.keys import read_recipe
 from regen_vcs.engine.project_file import ProjectFile
 from regen_vcs.engine.status import Survey, staleness, survey_all
 from regen_vcs.engine.workspace import PROJECT_FILE, Workspace
@@ -49,7 +48,7 @@ def affected_by(ws: Workspace, arguments: Iterable[str], cwd: str) -> tuple[list
     generators). UsageError for one that is nothing here.
     """
     found = survey_all(ws)
-    graph = graph_of(ws, found)
+    graph = graph_of(found)
     changes = Changes()
     for argument in arguments:
         _understand(ws, found, graph, argument, cwd, changes)
@@ -61,13 +60,16 @@ def affected_by(ws: Workspace, arguments: Iterable[str], cwd: str) -> tuple[list
 def affected_since(ws: Workspace, revision: str) -> tuple[list[str], list[Affected]]:
     """(paths that differ between a revision and the worktree, what they concern). GitError for an unknown revision."""
     found = survey_all(ws)
-    graph = graph_of(ws, found)
+    graph = graph_of(found)
     before = changes_since(ws.repo, revision)
     changes = Changes(settled=True)
-    blobs = read_blobs(ws.repo, {oid for path, oid in before.items() if oid and _is_read(path)})
+    kept = found.snapshot.in_place
+    blobs = read_blobs(ws.repo, {oid for path, oid in before.items() if oid and (_is_read(path) or path in kept)})
     for path, oid in before.items():
         if path.endswith(SIDECAR_SUFFIX):
             _compare_sidecars(found, path, blobs.get(oid), changes)
+        elif path in kept:
+            _compare_documents(found, path, blobs.get(oid), changes)
         elif path == PROJECT_FILE:
             _compare_tables(ws, graph, blobs.get(oid), changes)
         else:
@@ -130,12 +132,17 @@ def _compare_sidecars(found: Survey, path: str, data: bytes | None, changes: Cha
     if desired is None or desired.side_sig is None:
         changes.bytes.add(asset)  # gone: what is made from it lacks it
         return
+    _compare_documents(found, asset, data, changes)
+
+
+def _compare_documents(found: Survey, asset: str, data: bytes | None, changes: Changes) -> None:
+    """data: what git had of the recipe; None: nothing."""
     if data is None:
         changes.recipes[asset] = "its recipe is new"
         changes.bytes.add(asset)
         return
     try:
-        old, new = parse_recipe(data, path), read_recipe(found.snapshot.ws.root, asset)
+        old, new = parse_recipe(data, asset), found.snapshot.inputs.recipe_of(found.snapshot.assets[asset])
     except InvalidError:
         changes.recipes[asset] = "its sidecar"
         changes.bytes.add(asset)

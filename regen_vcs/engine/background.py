@@ -33,13 +33,18 @@ def start_worker(ws: Workspace) -> bool:
     if not lock.acquire(timeout=0):
         return False
     lock.release()
+    start_alone(ws, ["worker", "--background"], os.path.join(folder, "worker.log"))
+    return True
+
+
+def start_alone(ws: Workspace, command: list[str], log_path: str) -> None:
+    """Start one of our commands in the worktree, in a session of its own; what it prints goes to the end of a file. OSError."""
     env = {name: value for name, value in ws.environ.items() if not name.startswith("GIT_") and name != "REGEN_ACTIVE"}
-    log = os.open(os.path.join(folder, "worker.log"), _log_flags(folder), 0o644)
+    log = os.open(log_path, _log_flags(log_path), 0o644)
     try:
-        start_detached([sys.executable, "-I", _entry(), "worker", "--background"], cwd=ws.root, env=env, log_fd=log)
+        start_detached([sys.executable, "-I", _entry(), *command], cwd=ws.root, env=env, log_fd=log)
     finally:
         os.close(log)
-    return True
 
 
 def _entry() -> str:
@@ -48,10 +53,10 @@ def _entry() -> str:
     return os.path.join(os.path.dirname(os.path.abspath(regen_vcs.__file__)), "__main__.py")
 
 
-def _log_flags(folder: str) -> int:
+def _log_flags(log_path: str) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     try:
-        too_long = os.path.getsize(os.path.join(folder, "worker.log")) > _LOG_LIMIT
+        too_long = os.path.getsize(log_path) > _LOG_LIMIT
     except OSError:
         too_long = False
     return flags | os.O_TRUNC if too_long else flags

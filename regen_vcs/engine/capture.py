@@ -12,18 +12,27 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 
 from regen_vcs import media
-from regen_vcs.engine import in_place
+from regen_vcs.engine.documents import read_document, write_document
 from regen_vcs.engine.ignoring import refresh_ignores
+from regen_vcs.engine.in_place_paths import kept_in_place
+from regen_vcs.engine.in_place_snapshot import include
 from regen_vcs.engine.memory import EMPTY_ROW
-from regen_vcs.engine.observe import frame_number, hash_of_files, list_files, manifest_of, size_of_files
+from regen_vcs.engine.observe import (
+    frame_number,
+    hash_of_files,
+    list_files,
+    manifest_of,
+    read_manifest,
+    size_of_files,
+)
 from regen_vcs.engine.recovered import keep_recovery, record_recovery, recovery_of, with_recovery
-from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
 from regen_vcs.engine.sync import Snapshot, WorktreeLock, look, remember
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError
-from regen_vcs.git import index, version
+from regen_vcs.git import index
 from regen_vcs.model.paths import SIDECAR_SUFFIX, check_asset_path, fold, frames_text, parse_sequence
 from regen_vcs.model.recipe import Output, Recipe
+from regen_vcs.stores.witness import ACCEPTED, Witness
 
 # action: "added", "updated" (a source asset's new bytes, or its recipe found), "unchanged"; recovery: what was found in it
 Added = namedtuple("Added", ("path", "action", "error", "recovery"), defaults=(None,))
@@ -33,19 +42,20 @@ _Capture = namedtuple("_Capture", ("path", "recipe", "action", "recovery"), defa
 
 def add_assets(
     ws: Workspace, paths: list[str], *, as_one: bool = False, as_source: bool = False, recipe: Recipe | None = None,
-    recover: bool | None = None, progress=None,
+    recover: bool | None = None, in_place: bool = False, progress=None,
 ) -> list[Added]:
     """Capture files; a directory file by file, or with `as_one` as one asset.
 
     recipe: what made them, where the user says so (then one path only). recover: read recipes out of the files; None:
     of new assets, where there is one; True: of source assets too, and it must be there. What was named is an error
-    where it cannot be added; what is found in a directory is passed over where it is no candidate.
+    where it cannot be added; what is found in a directory is passed over where it is no candidate. in_place: also what
+    is named and kept in place, whose documents are staged: `git add` does that for all but recipes.
     """
     with WorktreeLock(ws):
         ws.reload_state()
-        snapshot = look(ws, paths=set())
-        named, found = _candidates(ws, snapshot, paths, as_one)
-        snapshot.observe(path for path in [*named, *found] if path in snapshot.assets)
+        snapshot = include(look(ws, paths=set()))
+        named, found, kept = _candidates(ws, snapshot, paths, as_one, in_place)
+        snapshot.observe(path for path in [*named, *found] if path in snapshot.assets and path not in kept)
         results: list[Added] = []
         captures: list[_Capture] = []
         for path in [*named, *found]:
@@ -58,16 +68,19 @@ def add_assets(
                 results.append(Added(path, "unchanged", None))
             else:
                 captures.append(capture)
-        results += _capture_all(ws, snapshot, captures, progress)
-        good = {each.path for each in results if each.action != "failed"}
+        results += _capture_all(ws, snapshot, captures, kept, progress)
+        good = {each.path for each in results if each.action != "failed"} - kept
         after = look(ws, paths=good, also=good)
         refresh_ignores(ws, after)
         remember(after)
     return results
 
 
-def _candidates(ws: Workspace, snapshot: Snapshot, paths: list[str], as_one: bool) -> tuple[list[str], list[str]]:
-    """(named by the user, found in the directories they named), without what git tracks."""
+def _candidates(
+    ws: Workspace, snapshot: Snapshot, paths: list[str], as_one: bool, in_place: bool
+) -> tuple[list[str], list[str], set[str]]:
+    """(named by the user, found in the directories they named, those of the named that are kept in place), without what
+    git tracks."""
     named, found = [], []
     for path in paths:
         absolute = f"{ws.root}/{path}" if path != "." else ws.root
@@ -77,19 +90,21 @@ def _candidates(ws: Workspace, snapshot: Snapshot, paths: list[str], as_one: boo
             named.append(path)
         else:
             raise RegenError(f"{path}: there is no such file", "check its spelling; paths are relative to the folder you are in")
-    if in_place.is_used(ws):
-        elsewhere = version.in_place(ws.repo, [*named, *found])
-        for path in named:
-            if path in elsewhere:
-                raise InvalidError(f"{path}: is kept in place, without a sidecar", f"git add {path}")
-        found = [path for path in found if path not in elsewhere]
+    elsewhere = kept_in_place(ws.repo, [*named, *found])
+    for path in named:
+        if path in elsewhere and not in_place:
+            raise InvalidError(
+                f"{path}: is kept in place, without a sidecar", f"git add {path}; a recipe that is in the file: regen-vcs add --recover"
+            )
+    found = [path for path in found if path not in elsewhere]
     tracked = index.tracked(ws.repo, {*named, *found})
     for path in named:
-        if path in tracked:
+        if path in tracked and path not in elsewhere:
             raise InvalidError(f"{path}: git tracks this file itself", f"git rm --cached {path}, then add it again")
     inside = tuple(path + "/" for path, d in snapshot.assets.items() if d.facts.is_tree)
     frames = _frames_of(ws, snapshot)
-    return named, [p for p in found if p not in tracked and p not in frames and not (inside and p.startswith(inside))]
+    found = [p for p in found if p not in tracked and p not in frames and not (inside and p.startswith(inside))]
+    return named, found, elsewhere.intersection(named)
 
 
 def _frames_of(ws: Workspace, snapshot: Snapshot) -> set[str]:
@@ -134,7 +149,7 @@ def _capture_of(
         raise InvalidError(desired.facts.problem[1], desired.facts.problem[2])
     if recover and desired.facts.is_source:
         recovery = recovery_of(ws, path, required=True)
-        return _Capture(path, with_recovery(read_sidecar(ws, path), recovery), "updated", recovery)
+        return _Capture(path, with_recovery(read_document(ws, path), recovery), "updated", recovery)
     if snapshot.seen(path).hash == desired.facts.out_hash:
         return None
     if not desired.facts.is_source and not as_source:
@@ -142,7 +157,7 @@ def _capture_of(
             f"{path}: is generated, and these are not its accepted bytes",
             f"regen-vcs accept {path}, or regen-vcs add --as-source {path}",
         )
-    known = read_sidecar(ws, path)
+    known = read_document(ws, path)
     if as_source and known.generator is not None:
         # What it was made from is kept as a note: it no longer says how to make these bytes.
         origin = {"generator": known.generator, "params": dict(known.params)}
@@ -150,8 +165,11 @@ def _capture_of(
     return _Capture(path, known, "updated")
 
 
-def _capture_all(ws: Workspace, snapshot: Snapshot, captures: list[_Capture], progress) -> list[Added]:
-    """Ingest all, with one flush of the disk, and only then write the sidecars that name the bytes."""
+def _capture_all(ws: Workspace, snapshot: Snapshot, captures: list[_Capture], kept: set[str], progress) -> list[Added]:
+    """Ingest all, with one flush of the disk, and only then write the documents that name the bytes.
+
+    kept: those that are kept in place, which git neither ignores nor finds a sidecar for.
+    """
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     results: list[Added] = []
     outputs: list[tuple[_Capture, Output]] = []
@@ -170,13 +188,23 @@ def _capture_all(ws: Workspace, snapshot: Snapshot, captures: list[_Capture], pr
                 results.append(Added(capture.path, "failed", failure))
             if progress:
                 progress(capture.path, number + 1, len(captures))
-    _announce(ws, snapshot, [capture.path for capture, _ in outputs if capture.action == "added"])
+    _note_given(ws, [output for _, output in outputs])
+    _announce(ws, snapshot, [each.path for each, _ in outputs if each.action == "added" and each.path not in kept])
     results += _write_all(ws, _with_looks(ws, outputs), created)
     return results
 
 
+def _note_given(ws: Workspace, outputs: list[Output]) -> None:
+    """Somebody has given us these bytes: to gc they are nobody's leftover, whatever else they may be."""
+    objects = [output.hash for output in outputs]
+    for output in outputs:
+        if output.is_tree:
+            objects += [member.hash for member in read_manifest(ws.stores, output.hash)]
+    Witness(ws.stores.keep.root).saw(ACCEPTED, objects)
+
+
 def _write_all(ws: Workspace, outputs: list[tuple[_Capture, Output]], created: str) -> list[Added]:
-    """The sidecars, and of what was recovered the records, which become visible together."""
+    """The documents, and of what was recovered the records, which become visible together."""
     results: list[Added] = []
     with ws.results.batch() if any(capture.recovery for capture, _ in outputs) else nullcontext():
         for capture, output in outputs:
@@ -188,7 +216,7 @@ def _write_one(ws: Workspace, capture: _Capture, output: Output, created: str) -
     path, base, action, recovery = capture
     try:
         meta = {"created": created, **base.meta} if action == "added" else base.meta
-        write_sidecar(ws, path, base.replace(output=output, meta=meta))
+        write_document(ws, path, base.replace(output=output, meta=meta))
         if recovery:
             record_recovery(ws, path, base, output, created)
         return Added(path, action, None, recovery)

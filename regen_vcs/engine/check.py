@@ -15,15 +15,18 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from regen_vcs.engine.check_inputs import Lineage
+from regen_vcs.engine.in_place_documents import read_in_place, write_in_place
+from regen_vcs.engine.in_place_filter import looks_like_document, read_documents
+from regen_vcs.engine.in_place_paths import kept_in_place
 from regen_vcs.engine.memory import EMPTY_ROW
 from regen_vcs.engine.observe import observe, read_manifest
 from regen_vcs.engine.project_file import ProjectFile
 from regen_vcs.engine.sidecars import write_in_tree
-from regen_vcs.engine.sync import store_files
+from regen_vcs.engine.sync import WorktreeLock, store_files
 from regen_vcs.engine.workspace import PROJECT_FILE, Workspace
 from regen_vcs.errors import InvalidError, NewerFormat, RegenError, UsageError
 from regen_vcs.git.history import Staged, staged_changes
-from regen_vcs.git.index import blob_oid
+from regen_vcs.git.index import blob_oid, list_paths
 from regen_vcs.git.managed_block import block_lines, read_file
 from regen_vcs.git.repo import Repo
 from regen_vcs.git.run import GitError
@@ -41,6 +44,7 @@ from regen_vcs.model.canonical import MAX_BYTES, pretty_bytes
 from regen_vcs.model.generator_table import glob_matches
 from regen_vcs.model.paths import SIDECAR_SUFFIX, asset_of, check_asset_path, fold, parse_sequence, sidecar_of
 from regen_vcs.model.recipe import Output, Recipe, parse_recipe, recipe_bytes, recipe_to_json
+from regen_vcs.stores.witness import ACCEPTED, Witness
 
 ERROR, WARNING = "error", "warning"
 _SIDECAR_MODE = "100644"
@@ -48,8 +52,8 @@ _APPROVED = ("approved", "final")
 
 # path: the file at fault. field: JSON path in it, or None. mend: the command or edit that mends it, or None.
 Problem = namedtuple("Problem", ("path", "field", "reason", "mend", "severity"))
-# checked: how many sidecars. problems: sorted by path.
-Report = namedtuple("Report", ("checked", "problems"))
+# checked: how many recipes; documents: how many of them are kept in place. problems: sorted by path.
+Report = namedtuple("Report", ("checked", "problems", "documents"), defaults=(0,))
 
 
 # --- what can be checked ----------------------------------------------------------------------------
@@ -59,7 +63,10 @@ def check_staged(ws: Workspace, repo: Repo) -> Report:
     """The staged, changed sidecars, as pre-commit does. repo: discovered with `keep_index`."""
     changes = [change for change in staged_changes(repo) if change.oid is not None or change.status == "U"]
     checker = Checker(ws, IndexVersion(repo), parents_of_index(repo))
-    return checker.check(*_split(changes))
+    report = checker.check(*_split(changes))
+    if not any(problem.severity == ERROR for problem in report.problems):
+        checker.note_accepted()
+    return report
 
 
 def check_index(ws: Workspace, wanted, *, with_bytes: bool = True) -> Report:
@@ -113,14 +120,16 @@ class Checker:
         self._ws, self._version, self._parents = ws, version, parents
         self._with_bytes, self._staged = with_bytes, staged
         self._problems: list[Problem] = []
-        self._recipes: dict[str, Recipe] = {}  # by sidecar; those that could be read
+        self._recipes: dict[str, Recipe] = {}  # by sidecar, or the path of what is kept in place; those that could be read
+        self._kept: dict[str, File] = {}  # what is kept in place, and has a document in git
         self._before: dict[str, list[Recipe]] = {}  # by sidecar; as the parents have it
         self._project: ProjectFile | None = None
         self._project_problem: InvalidError | None = None
 
     def check(self, sidecars: list[str], others: list[str]) -> Report:
-        """Check these sidecars, and whether any of the `others` should not be in git."""
+        """Check these sidecars, what of the `others` is a document in place, and whether any should not be in git."""
         self._read(sidecars)
+        self._read_in_place(others)
         if sidecars:
             self._check_names(sidecars)
         if self._recipes:
@@ -130,7 +139,20 @@ class Checker:
         self._check_project(others)
         self._check_raw(sidecars, others)
         unique = dict.fromkeys(self._problems)
-        return Report(len(sidecars), sorted(unique, key=lambda each: (each.path, each.severity, each.field or "")))
+        problems = sorted(unique, key=lambda each: (each.path, each.severity, each.field or ""))
+        return Report(len(sidecars) + len(self._kept), problems, len(self._kept))
+
+    def note_accepted(self) -> None:
+        """A commit is about to accept these outputs: to gc they are no leftover of a run, whatever becomes of that commit."""
+        outputs = [recipe.output for recipe in self._recipes.values() if recipe.output is not None]
+        objects = {output.hash for output in outputs}
+        try:
+            for output in outputs:
+                if output.is_tree:
+                    objects |= {member.hash for member in read_manifest(self._ws.stores, output.hash)}
+            Witness(self._ws.stores.keep.root).saw(ACCEPTED, sorted(objects))
+        except (RegenError, OSError):
+            return  # a store that cannot be written: gc reads the commit itself
 
     def check_media(self, paths: list[str]) -> list[Problem]:
         """Which of these files git should not have."""
@@ -157,6 +179,25 @@ class Checker:
             recipe = self._parse(path, texts.get(file.oid))
             if recipe is not None:
                 self._recipes[path] = recipe
+
+    def _read_in_place(self, others: list[str]) -> None:
+        """The documents among these files. Raw bytes where a document should be are said; git has an empty file as it is."""
+        files = self._version.files(kept_in_place(self._ws.repo, others))
+        documents = read_documents(self._ws.repo, [file.oid for file in files.values() if file.is_plain and not file.unmerged])
+        for path, file in files.items():
+            if file.unmerged:
+                self._say(path, None, "its document has a merge conflict", f"resolve it, then: git add {quoted(path)}")
+            elif file.is_plain and documents.get(file.oid) != b"":
+                self._read_document(path, file, documents.get(file.oid, b""))
+
+    def _read_document(self, path: str, file: File, data: bytes) -> None:
+        if not looks_like_document(data):
+            self._say(path, None, "is kept in place, but git has its raw bytes", f"git add --renormalize {quoted(path)}")
+            return
+        self._kept[path] = file
+        recipe = self._parse(path, data)
+        if recipe is not None:
+            self._recipes[path] = recipe
 
     def _texts(self, oids: dict[str, str]) -> dict[str, bytes]:
         """{blob id: bytes}. What lies on disk with these very bytes is read there, in a fifth of git's time."""
@@ -193,7 +234,9 @@ class Checker:
             self._say_error(path, error)
             return None
         if pretty_bytes(recipe_to_json(recipe)) != data:  # as `recipe_bytes`, which would validate it again
-            self._say(path, None, "is not in canonical form", f"regen-vcs check --fix {quoted(path)}")
+            # git has a document as somebody wrote it, if it was written by hand: that refuses no commit.
+            severity = WARNING if path in self._kept else ERROR
+            self._say(path, None, "is not in canonical form", f"regen-vcs check --fix {quoted(path)}", severity)
         return recipe
 
     # -- names -----------------------------------------------------------------------------------------------------
@@ -237,7 +280,7 @@ class Checker:
             self._say(sidecar, "output.frames", "missing: the asset is a numbered sequence", f"regen-vcs regenerate {quoted(asset)}")
         elif not is_sequence and output.frames is not None:
             self._say(sidecar, "output.frames", "the asset is no numbered sequence", f"regen-vcs mv {quoted(asset)} NEW_NAME")
-        if not self._with_bytes or self._version.sidecars()[sidecar].skipped:
+        if not self._with_bytes or (self._kept.get(sidecar) or self._version.sidecars()[sidecar]).skipped:
             return
         known = {each.output.hash for each in self._before.get(sidecar, ()) if each.output is not None}
         if output.hash not in known:
@@ -396,7 +439,7 @@ class Checker:
             found.setdefault(path, "is media by a tracked pattern")
         recipes = in_place(self._ws.repo, list(found))
         for path, what in found.items():
-            if path not in recipes:
+            if path not in recipes:  # of those it was said where they were read
                 again = f" && regen-vcs add {quoted(path)}" if "pattern" in what else ""
                 self._say(path, None, f"{what}, and would be in git as raw bytes", f"git rm --cached {quoted(path)}{again}")
 
@@ -478,11 +521,15 @@ def quoted(path: str) -> str:
 
 
 def fix(ws: Workspace, sidecars: Iterable[str]) -> tuple[list[str], dict[str, RegenError]]:
-    """Rewrite these sidecars on disk in canonical form: (those rewritten, {those that cannot be: why})."""
+    """Rewrite these sidecars on disk, and documents in the index, in canonical form: (those rewritten, {those that cannot
+    be: why})."""
     fixed: list[str] = []
     failed: dict[str, RegenError] = {}
     for path in sidecars:
         try:
+            if not path.endswith(SIDECAR_SUFFIX):
+                fixed += _fix_in_place(ws, path)
+                continue
             data = _read_plain(f"{ws.root}/{path}")
             if data is None:
                 raise InvalidError(f"{path}: there is no such file, or it is none that could be a sidecar")
@@ -493,3 +540,14 @@ def fix(ws: Workspace, sidecars: Iterable[str]) -> tuple[list[str], dict[str, Re
         except RegenError as error:
             failed[path] = error
     return fixed, failed
+
+
+def _fix_in_place(ws: Workspace, path: str) -> list[str]:
+    """The path, if its document was rewritten."""
+    with WorktreeLock(ws):
+        recipe = read_in_place(ws, path)
+        entry = list_paths(ws.repo, [path])[path]
+        if blob_oid(recipe_bytes(recipe), ws.repo.oid_format) == entry.oid:
+            return []
+        write_in_place(ws, path, recipe)
+    return [path]

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from blake3 import blake3
 
-from regen_vcs.engine.keys import Inputs, read_recipe
+from regen_vcs.engine.documents import read_document
+from regen_vcs.engine.in_place_paths import accepted_hashes
+from regen_vcs.engine.keys import Inputs
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError
 from regen_vcs.git import index
@@ -73,6 +75,8 @@ class Lineage:
         unknown = [file.oid for file in self._plain.values() if file.is_plain and memo.get(f"b:{file.oid}") is None]
         for oid, data in self._version.read(dict.fromkeys(unknown)).items():
             memo.put(f"b:{oid}", blake3(data).hexdigest())
+        plain = {path: file.oid for path, file in self._plain.items() if file.is_plain and not file.unmerged}
+        self._in_place = accepted_hashes(self._ws.repo, memo, plain)
 
     def _targets(self, asset: str) -> list[str]:
         found = []
@@ -108,11 +112,11 @@ class Lineage:
         return file is not None and file.is_plain
 
     def _check_root_input(self, sidecar: str, field: str, target: str) -> bool:
-        if self._roots.hash_of(target) is not None:
+        problem = self._roots.roots.problem(target)
+        if problem is None:
             return True
-        root = target[1:].partition("/")[0]
-        reason = f"{target} cannot be read here, so the key was not checked"
-        self._say(sidecar, field, reason, f"map it in your config.toml: [roots] {root} = …", "warning")
+        why = problem.what.removeprefix(f"{target}: ")
+        self._say(sidecar, field, f"{target} cannot be read here ({why}), so the key was not checked", problem.hint, "warning")
         return False
 
     def _mend_missing(self, target: str, field: str, sidecar: str) -> str:
@@ -163,6 +167,8 @@ class Lineage:
             return self._roots.hash_of(target)
         if target in self._facts:
             return self._facts[target].out_hash
+        if target in self._in_place:
+            return self._in_place[target]
         return self._ws.memo.get(f"b:{self._plain[target].oid}")
 
     def _mend_stale(
@@ -177,7 +183,7 @@ class Lineage:
         if unstaged and self._key_of(asset, recipe, hashes | on_disk) == recipe.output.key:
             return f"git add {' '.join(map(shlex.quote, unstaged))}"
         try:
-            newer = read_recipe(self._ws.root, asset)
+            newer = read_document(self._ws, asset)
         except (RegenError, OSError):
             return again
         if newer.output is not None and newer.output.key == self._key_of(asset, recipe, hashes):
@@ -197,8 +203,8 @@ class Lineage:
     def _hash_on_disk(self, target: str) -> str | None:
         if target.startswith("@"):
             return None
-        if target in self._facts:
-            output = read_recipe(self._ws.root, target).output
+        if target in self._facts or target in self._in_place:
+            output = read_document(self._ws, target).output
             return output.hash if output else None
         oid = index.clean_oids(self._ws.repo, [target])[target]
         known = self._ws.memo.get(f"b:{oid}")

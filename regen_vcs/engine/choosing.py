@@ -12,6 +12,7 @@ from regen_vcs.engine.workspace import Workspace
 
 MISSING_STATES = frozenset({"missing"})
 STALE_STATES = frozenset({"stale", "pending", "failed"})
+SKIPPED_STATES = frozenset({"skipped"})  # outside the working set: missing only to whoever names them
 
 
 def chosen_by(ws: Workspace, arguments: Iterable[str], cwd: str) -> Callable[[str], bool]:
@@ -56,5 +57,8 @@ def choose_to_make(
     states = (MISSING_STATES if missing else frozenset()) | (STALE_STATES if stale else frozenset())
     if not states and not named:
         states = MISSING_STATES | STALE_STATES
+    if named and missing:
+        states |= SKIPPED_STATES
     kept = set(also)
-    return [each for each in statuses if everything or not states or each.state in states or each.path in kept]
+    chosen = [each for each in statuses if everything or not states or each.state in states or each.path in kept]
+    return chosen if named else [each for each in chosen if each.state not in SKIPPED_STATES]

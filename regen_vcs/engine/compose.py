@@ -11,9 +11,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from regen_vcs.engine.definitions import Definitions
+from regen_vcs.engine.documents import has_document, read_document, write_document
 from regen_vcs.engine.ignoring import refresh_ignores
+from regen_vcs.engine.in_place_documents import is_in_place
+from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.models import configured_model
-from regen_vcs.engine.sidecars import has_sidecar, read_sidecar, write_sidecar
+from regen_vcs.engine.sidecars import has_sidecar
 from regen_vcs.engine.sync import WorktreeLock, look, remember
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError, UsageError
@@ -42,7 +45,7 @@ class Composer:
         repo path or @root/…}.
         """
         self._check_suffix(path, generator)
-        old = read_sidecar(self._ws, path) if has_sidecar(self._ws, path) else Recipe(
+        old = read_document(self._ws, path) if has_document(self._ws, path) else Recipe(
             meta={"created": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")}
         )
         recipe = replace(
@@ -58,7 +61,7 @@ class Composer:
     def captured(self, path: str, generator: str, params: Mapping[str, str], models: Mapping[str, str],
                  inputs: Mapping[str, str], meta: Mapping[str, object]) -> Recipe:
         """As `new`, for what was made by something that is not installed here: params are JSON where they parse as such."""
-        old = read_sidecar(self._ws, path) if has_sidecar(self._ws, path) else Recipe()
+        old = read_document(self._ws, path) if has_document(self._ws, path) else Recipe()
         return replace(
             old,
             generator=generator,
@@ -152,13 +155,13 @@ def check_new_asset(ws: Workspace, path: str) -> None:
     except InvalidError as error:
         error.hint = error.hint or "choose another name for the asset"
         raise
-    if index.tracked(ws.repo, [path]):
+    if index.tracked(ws.repo, [path]) and not is_in_place(ws, path):
         if os.path.isdir(f"{ws.root}/{path}"):
             raise InvalidError(f"{path}: git tracks files in this folder, so it cannot be an asset", "name a file in it")
         raise InvalidError(
             f"{path}: git tracks this file itself, so it cannot be an asset", f"git rm --cached {path}, and commit that"
         )
-    assets = look(ws, paths=set()).assets
+    assets = look_at_both(ws, paths=set()).assets
     folded = fold(path)
     for other in assets:
         if other != path and fold(other) == folded:
@@ -168,10 +171,10 @@ def check_new_asset(ws: Workspace, path: str) -> None:
 
 
 def record_sidecar(ws: Workspace, path: str, recipe: Recipe) -> None:
-    """Write a sidecar and remember it, so that it counts before git knows it."""
+    """Write a sidecar and remember it, so that it counts before git knows it; of the second layout, stage the document."""
     with WorktreeLock(ws):
         ws.reload_state()
-        write_sidecar(ws, path, recipe)
+        write_document(ws, path, recipe)
         after = look(ws, paths={path}, also={path})
         refresh_ignores(ws, after)
         remember(after, {path})
@@ -179,7 +182,7 @@ def record_sidecar(ws: Workspace, path: str, recipe: Recipe) -> None:
 
 def refuse_cycle(ws: Workspace, path: str, recipe: Recipe) -> None:
     """InvalidError where the asset would, through its inputs, depend on itself; the cycle is shown."""
-    snapshot = look(ws, paths=set())
+    snapshot = look_at_both(ws, paths=set())
     trail: list[str] = []
     seen: set[str] = set()
 

@@ -92,6 +92,11 @@ class Settings:
         for file, validate in ((self._user, validate_user), (self._project, validate_project)):
             validate(file.document(), file.data or b"", file.where)
 
+    def git_value(self, key: str) -> str | None:
+        """A key of git config as it was read at the start, None where it is not set."""
+        entry = self._git_folded.get(key.lower())
+        return None if entry is None else entry[0]
+
     def roots(self) -> dict[str, str]:
         """{root name: absolute folder} for `@plates/…` inputs: from the user's config only."""
         table = self._user.table("roots")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
+from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.making import user_look
 from regen_vcs.engine.sync import Snapshot, look
 from regen_vcs.engine.trust import TrustItem, read_item, repository_items, trust_all, trust_store
@@ -84,7 +85,7 @@ class Consent:
 
 def _staged_items(ws: Workspace) -> dict[TrustItem, Snapshot]:
     """What hooks would run; nothing where the index alone has no valid definition (code that is not added yet)."""
-    view = look(ws)
+    view = look_at_both(ws)
     try:
         return dict.fromkeys(repository_items(view), view)
     except RegenError:

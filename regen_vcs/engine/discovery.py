@@ -13,8 +13,8 @@ from dataclasses import replace
 from blake3 import blake3
 
 from regen_vcs.engine.compose import refuse_cycle
+from regen_vcs.engine.documents import read_document, write_document
 from regen_vcs.engine.settling import reread
-from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
 from regen_vcs.engine.sync import Snapshot
 from regen_vcs.engine.trust import require_trust
 from regen_vcs.engine.workspace import Workspace
@@ -39,7 +39,7 @@ def refresh_inputs(ws: Workspace, snapshot: Snapshot, path: str) -> bool:
     generator = registry.load(facts.generator, snapshot.definitions.table(facts.generator) or None)
     if not hasattr(generator, "discover_inputs"):
         return False
-    recipe = read_sidecar(ws, path)
+    recipe = read_document(ws, path)
     snapshot.inputs.preload([snapshot.assets[path]])
     require_trust(snapshot, snapshot.assets[path])
     if ws.memo.get(_memo_name(snapshot, path, recipe)) == _linked(recipe):
@@ -49,7 +49,7 @@ def refresh_inputs(ws: Workspace, snapshot: Snapshot, path: str) -> bool:
     changed = replace(recipe, inputs={role: recipe.inputs[role] for role in given} | found)
     if changed.inputs != recipe.inputs:
         refuse_cycle(ws, path, changed)
-        write_sidecar(ws, path, changed)
+        write_document(ws, path, changed)
         reread(ws, snapshot, path)
         snapshot.inputs.preload([snapshot.assets[path]])
     ws.memo.put(_memo_name(snapshot, path, changed), found)
@@ -70,13 +70,13 @@ def _ask(ws: Workspace, snapshot: Snapshot, path: str, generator, recipe: Recipe
         found = generator.discover_inputs(recipe.params, given, ws.root, ws.settings.roots())
     except RegenError as error:
         raise RegenError(f"{path}: {error.what}", error.hint) from None
-    targets = sorted({_asset_for(snapshot, target) for target in found.values()})
+    targets = sorted({asset_for(snapshot, target) for target in found.values()})
     if path in targets:
         raise RegenError(f"{path}: would depend on itself: what it is made from links it", "take it out of there")
     return {DISCOVERED + target: relative_input(sidecar_of(path), target) for target in targets}
 
 
-def _asset_for(snapshot: Snapshot, target: str) -> str:
+def asset_for(snapshot: Snapshot, target: str) -> str:
     """The asset a file belongs to: itself, the sequence whose frame it is, the folder it lies in; else the plain file."""
     if target.startswith("@") or target in snapshot.assets:
         return target
@@ -95,8 +95,8 @@ def _absolute(ws: Workspace, snapshot: Snapshot, path: str, inputs: Mapping[str,
     found = {}
     for role, value in inputs.items():
         target = resolve_input(sidecar_of(path), value)
-        place = snapshot.inputs.root_path(target) if target.startswith("@") else f"{ws.root}/{target}"
-        if place is None or not (os.path.exists(place) or parse_sequence(target)):
+        place = snapshot.inputs.roots.place(target) if target.startswith("@") else f"{ws.root}/{target}"
+        if not (os.path.exists(place) or parse_sequence(target)):
             raise RegenError(f"{path}: its input {role} ({target}) is not on disk", "bring it: regen-vcs sync")
         found[role] = place
     return found

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from regen_vcs.engine import doctor_git, doctor_stores
+from regen_vcs.engine import doctor_git, doctor_in_place, doctor_stores
 from regen_vcs.engine.check import media_in_git
 from regen_vcs.engine.finding import NOTE, OK, PROBLEM, Finding, count, some
+from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.project_file import ProjectFile
-from regen_vcs.engine.sync import Snapshot, look
+from regen_vcs.engine.sync import Snapshot
 from regen_vcs.engine.trust import repository_items, trust_store
 from regen_vcs.engine.workspace import PROJECT_FILE, Workspace
 from regen_vcs.errors import RegenError, UsageError
 from regen_vcs.generators import registry
 from regen_vcs.git import config
+from regen_vcs.git.index import tracked
 from regen_vcs.git.repo import Repo
 from regen_vcs.git.run import Git
 
@@ -57,11 +59,12 @@ def _examine_workspace(ws: Workspace) -> list[Finding]:
                         ("stores", doctor_stores.examine_stores)):
         findings += _guarded(topic, lambda part=part: part(ws))
     try:
-        snapshot = look(ws)
+        snapshot = look_at_both(ws)
     except (RegenError, OSError) as error:
         return [*findings, _of_error("recipes", error)]
     for topic, part in (
-        ("recipes", _examine_recipes), ("generators", _examine_generators), ("trust", _examine_trust),
+        ("recipes", _examine_recipes), ("inputs", _examine_inputs), ("in place", doctor_in_place.examine_in_place),
+        ("generators", _examine_generators), ("trust", _examine_trust),
         ("ignores", doctor_git.examine_ignores), ("media in git", _examine_media),
     ):
         findings += _guarded(topic, lambda part=part: part(snapshot))
@@ -110,11 +113,31 @@ def _examine_project(ws: Workspace) -> Iterable[Finding]:
 def _examine_recipes(snapshot: Snapshot) -> Iterable[Finding]:
     invalid = [path for path, desired in snapshot.assets.items() if desired.facts.problem]
     unmerged = [path for path, desired in snapshot.assets.items() if desired.unmerged]
-    yield Finding("recipes", OK, count(len(snapshot.assets), "sidecar"))
+    kept = f", and {count(len(snapshot.in_place), 'asset')} kept in place" if snapshot.in_place else ""
+    yield Finding("recipes", OK, count(len(snapshot.assets) - len(snapshot.in_place), "sidecar") + kept)
     if invalid:
         yield Finding("recipes", PROBLEM, f"not valid: {some(invalid)}", "regen-vcs check")
     if unmerged:
         yield Finding("recipes", NOTE, f"in conflict, so their media are left as they are: {some(unmerged)}", "resolve, then git add")
+
+
+def _examine_inputs(snapshot: Snapshot) -> Iterable[Finding]:
+    """Whether what recipes are made from is where they say."""
+    inputs, wanted, outside = snapshot.inputs, {}, {}
+    for path, desired in snapshot.assets.items():
+        if desired.facts.problem or desired.side_sig is None:
+            continue
+        try:
+            wanted |= dict.fromkeys((each for each in inputs.targets(desired).values() if not each.startswith("@")), path)
+        except RegenError as error:
+            outside[error.what] = path
+    plain = [target for target in wanted if target not in snapshot.assets and not inputs.is_regular(target)]
+    missing = [*outside, *sorted(set(plain) - tracked(snapshot.ws.repo, plain))]
+    wanted |= outside
+    if missing:
+        asset = wanted[missing[0]]
+        reason = f"{count(len(missing), 'input')} of recipes not there: {some(missing)} (of {asset})"
+        yield Finding("inputs", PROBLEM, reason, "regen-vcs doctor --fix")
 
 
 def _examine_generators(snapshot: Snapshot) -> Iterable[Finding]:

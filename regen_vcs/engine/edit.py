@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from regen_vcs.engine.compose import Composer, check_new_asset, refuse_cycle
+from regen_vcs.engine.documents import has_document, read_document, write_document
 from regen_vcs.engine.graph import dependants_of
 from regen_vcs.engine.ignoring import refresh_ignores
+from regen_vcs.engine.in_place_editing import check_layout_stays, move_in_place, remove_in_place
+from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.memory import EMPTY_ROW
 from regen_vcs.engine.observe import frame_number, list_files
 from regen_vcs.engine.planner import is_edited
-from regen_vcs.engine.sidecars import has_sidecar, read_sidecar, write_in_tree, write_sidecar
+from regen_vcs.engine.sidecars import write_in_tree
 from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, remember, rescue
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError, UsageError
@@ -32,9 +35,9 @@ def set_params(ws: Workspace, path: str, texts: Mapping[str, str], *, unset: lis
     composer = Composer(ws)
     with WorktreeLock(ws):
         ws.reload_state()
-        if not has_sidecar(ws, path):
+        if not has_document(ws, path):
             raise RegenError(f"{path}: there is no recipe for it", "see: regen-vcs status")
-        recipe = read_sidecar(ws, path)
+        recipe = read_document(ws, path)
         if recipe.generator is None:
             raise UsageError(f"{path}: a source asset has no parameters", "to give it a recipe: regen-vcs generate")
         params = {**recipe.params, **composer.typed(recipe.generator, texts), **(values or {})}
@@ -54,7 +57,7 @@ def set_params(ws: Workspace, path: str, texts: Mapping[str, str], *, unset: lis
         refuse_cycle(ws, path, changed)
         lines = differences(recipe, changed)
         if lines:
-            write_sidecar(ws, path, changed)
+            write_document(ws, path, changed)
             remember(look(ws, paths={path}, also={path}), {path})
     return lines
 
@@ -95,7 +98,7 @@ def remove_assets(ws: Workspace, paths: list[str], *, force: bool) -> list[str]:
     """
     with WorktreeLock(ws):
         ws.reload_state()
-        snapshot = look(ws, paths=set(paths), also=set(paths))
+        snapshot = look_at_both(ws, paths=set(paths), also=set(paths))
         for path in paths:
             if path not in snapshot.assets:
                 raise RegenError(f"{path}: there is no such asset", "see: regen-vcs status")
@@ -111,6 +114,9 @@ def remove_assets(ws: Workspace, paths: list[str], *, force: bool) -> list[str]:
 
 
 def _remove_one(ws: Workspace, snapshot: Snapshot, path: str) -> None:
+    if path in snapshot.in_place:
+        remove_in_place(ws, snapshot, path)
+        return
     seen, row = snapshot.seen(path), ws.state.rows.get(path, EMPTY_ROW)
     if seen.kind == "present":
         if is_edited(row, seen):
@@ -132,7 +138,7 @@ def move_asset(ws: Workspace, source: str, target: str) -> list[str]:
     """
     with WorktreeLock(ws):
         ws.reload_state()
-        snapshot = look(ws, paths={source, target}, also={source})
+        snapshot = look_at_both(ws, paths={source, target}, also={source})
         desired = snapshot.assets.get(source)
         if desired is None or desired.side_sig is None:
             raise RegenError(f"{source}: there is no such asset", "see: regen-vcs status")
@@ -142,13 +148,17 @@ def move_asset(ws: Workspace, source: str, target: str) -> list[str]:
             raise RegenError(f"{target}: is there already", "choose another name")
         check_new_asset(ws, target)
         _check_same_format(source, target)
-        recipe = read_sidecar(ws, source)
+        check_layout_stays(ws, snapshot, source, target)
+        recipe = snapshot.inputs.recipe_of(desired)
         moved = replace(recipe, inputs={
             name: relative_input(sidecar_of(target), resolve_input(sidecar_of(source), value))
             if not value.startswith("@") else value
             for name, value in recipe.inputs.items()
         })
         rewritten = _repoint(ws, snapshot, source, target)
+        if source in snapshot.in_place:
+            move_in_place(ws, snapshot, source, target, moved)
+            return rewritten
         _move_files(ws, source, target)
         _move_sidecar(ws, desired.tracked, source, target, recipe_bytes(moved))
         ws.tree.remove_empty_dirs(source.rpartition("/")[0])
@@ -174,14 +184,14 @@ def _repoint(ws: Workspace, snapshot: Snapshot, source: str, target: str) -> lis
         if path == source or desired.facts.problem or not desired.facts.inputs or desired.side_sig is None:
             continue
         sidecar = sidecar_of(path)
-        recipe = read_sidecar(ws, path)
+        recipe = snapshot.inputs.recipe_of(desired)
         inputs = {
             name: relative_input(sidecar, target)
             if not value.startswith("@") and resolve_input(sidecar, value) == source else value
             for name, value in recipe.inputs.items()
         }
         if inputs != recipe.inputs:
-            write_sidecar(ws, path, replace(recipe, inputs=inputs))
+            write_document(ws, path, replace(recipe, inputs=inputs))
             rewritten.append(path)
     return rewritten
 

@@ -14,12 +14,13 @@ from dataclasses import replace
 from regen_vcs.engine.definitions import Definitions
 from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.edit import differences
+from regen_vcs.engine.in_place_sync import follow
 from regen_vcs.engine.making import user_look
 from regen_vcs.engine.project_file import ProjectFile
 from regen_vcs.engine.prospects import estimate_seconds
-from regen_vcs.engine.provenance import Past, describe_inputs, find_asset, readable_recipe
+from regen_vcs.engine.provenance import Past, describe_inputs, document_path, find_asset, readable_recipe
 from regen_vcs.engine.status import Status, Survey, in_store
-from regen_vcs.engine.sync import BY_HAND, Snapshot, has_all, sync
+from regen_vcs.engine.sync import BY_HAND, Outcome, Snapshot, has_all, sync
 from regen_vcs.engine.takes import output_of_record
 from regen_vcs.engine.trust import untrusted_reason
 from regen_vcs.engine.workspace import PROJECT_FILE, Workspace
@@ -27,8 +28,7 @@ from regen_vcs.errors import InvalidError, RegenError
 from regen_vcs.generators.registry import is_installed
 from regen_vcs.model.generator_table import definition_table
 from regen_vcs.model.key import compute_key
-from regen_vcs.model.paths import sidecar_of
-from regen_vcs.model.plan import FETCH, MATERIALISE, QUEUE, REFUSE, REGENERATE, REMOVE, RESCUE, Step
+from regen_vcs.model.plan import FETCH, MATERIALISE, QUEUE, REFUSE, REGENERATE, REMOVE, RESCUE, Plan, Step
 from regen_vcs.model.quantities import human_duration
 from regen_vcs.model.recipe import Recipe, parse_recipe
 
@@ -57,7 +57,7 @@ def explain(ws: Workspace, path: str) -> dict:
     answer["inputs"] = [each for each in describe_inputs(everything, desired) if each["state"] != "ok"]
     answer["cache"] = _cache(ws, status, desired)
     answer["since_head"] = _since_head(ws, path, recipe)
-    answer["on_sync"] = _on_sync(ws, path)
+    answer["on_sync"] = _on_sync(snapshot, path)
     if recipe.generator is None:
         answer["on_regenerate"] = "nothing: a source asset has no generator"
         answer["notes"] = _notes(everything, status, desired, recipe)
@@ -132,8 +132,8 @@ def _recorded_inputs(ws: Workspace, key: str) -> Iterator[dict[str, str]]:
 def _tracked_paths(snapshot: Snapshot, desired: Desired, targets: Mapping[str, str]) -> list[str]:
     """The sidecar, and what its inputs stand for in git: files, or sidecars of assets."""
     inside = [target for target in targets.values() if not target.startswith("@")]
-    assets = [sidecar_of(target) for target in inside if snapshot.inputs.is_asset(target)]
-    return [sidecar_of(desired.path), *inside, *assets]
+    assets = [document_path(snapshot, target) for target in inside if snapshot.inputs.is_asset(target)]
+    return [document_path(snapshot, desired.path), *inside, *assets]
 
 
 def _hashes_at(snapshot: Snapshot, past: Past, commit: str, desired: Desired, old: Recipe) -> dict[str, str]:
@@ -364,9 +364,14 @@ _SYNC_WORDS = {
 }
 
 
-def _on_sync(ws: Workspace, path: str) -> str:
+def _on_sync(snapshot: Snapshot, path: str) -> str:
+    ws = snapshot.ws
     try:
-        plan = sync(ws, BY_HAND, paths={path}, dry_run=True).plan
+        if path in snapshot.in_place:
+            plan = Plan([])
+            follow(ws, Outcome(plan, [], {}), BY_HAND, dry_run=True)
+        else:
+            plan = sync(ws, BY_HAND, paths={path}, dry_run=True).plan
     except RegenError as error:
         return f"cannot run: {error.what}"
     steps = [step for step in plan.steps if step.path == path]

@@ -32,24 +32,26 @@ def main(cwd: str, environ: Mapping[str, str], stdin, stdout) -> list[str]:
 
 def sync_noted(noted: set[str], cwd: str, environ: Mapping[str, str]) -> list[str]:
     # Only now: git's first answer does not wait for these imports.
-    from regen_vcs.engine.checkout import check_out, missing_line
+    from regen_vcs.engine.checkout import check_out, missing_line, warning_line
     from regen_vcs.engine.sync import FILTER
     from regen_vcs.engine.workspace import Workspace
     from regen_vcs.git.index import forget_listing
 
     ws = Workspace.open(cwd, environ)
     try:
-        if not _index_is_free(ws.repo.git_dir):
+        if not index_is_free(ws.repo.git_dir):
             forget_listing(ws.repo)  # the mark: the next hook or command looks at everything
             return ["git's index is locked; what is missing comes with the next git command, or: regen-vcs sync"]
         report = check_out(ws, FILTER, paths=noted)
     finally:
         ws.close()
     line = missing_line(report.outcome, report.made, report.queued)
-    return [*report.outcome.plan.notices, *([line] if line else [])]
+    warnings = map(warning_line, report.unreachable)
+    return [*report.outcome.plan.notices, *warnings, *([line] if line else [])]
 
 
-def _index_is_free(git_dir: str) -> bool:
+def index_is_free(git_dir: str) -> bool:
+    """Whether git has put its new index in place, or does so within a second."""
     deadline = time.monotonic() + _INDEX_PATIENCE
     while os.path.exists(os.path.join(git_dir, "index.lock")):
         if time.monotonic() > deadline:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from regen_vcs.engine.observe import read_manifest
 from regen_vcs.errors import RegenError, UsageError
 from regen_vcs.generators.client import Result
-from regen_vcs.generators.scratch import Scratch, collect_output
+from regen_vcs.generators.scratch import Scratch
 from regen_vcs.model.key import compute_key
 from regen_vcs.model.paths import frame_of, frames_text, parse_frames, parse_sequence
 from regen_vcs.model.recipe import Recipe
@@ -213,7 +213,7 @@ class _Sequence:
     def _keep(self, scratch: Scratch, numbers: list[int], result: Result, seconds: float, log: str | None) -> set[int]:
         """File each frame that was made, as a result of its own; their numbers."""
         try:
-            found = collect_output(scratch, self._order.path)
+            found = self._run.collect(scratch, log)
         except RegenError:
             if result.ok:
                 raise

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 
 from regen_vcs.engine.config import Settings
 from regen_vcs.engine.desired import Desired
+from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.observe import manifest_of, read_manifest
 from regen_vcs.engine.prospects import prospects_of
-from regen_vcs.engine.sync import Snapshot, look
+from regen_vcs.engine.sync import Snapshot
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
 from regen_vcs.git import config as git_config
@@ -54,7 +55,7 @@ def examine_stores(stores: LocalStores, progress: Callable[[int, int], None] | N
 def examine(ws: Workspace, progress: Callable[[int, int], None] | None = None) -> Examination:
     """Re-hash everything, store again what the working tree has, and say what of this repository is lost."""
     report = stores_fsck.fsck(ws.stores, Results(ws.stores.keep.root), progress=progress)
-    snapshot = look(ws)
+    snapshot = look_at_both(ws)
     lost = {}
     for path, desired in snapshot.assets.items():
         if desired.facts.out_hash is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from regen_vcs.engine import in_place
 from regen_vcs.engine.provenance import input_state
 from regen_vcs.engine.status import Survey, survey_all
 from regen_vcs.engine.sync import Snapshot
@@ -42,12 +41,12 @@ def dependants_of(snapshot: Snapshot, paths: list[str]) -> list[str]:
 
 def build_graph(ws: Workspace) -> Graph:
     """Every asset of this worktree, of both layouts, and every file that one is made from."""
-    return graph_of(ws, survey_all(ws))
+    return graph_of(survey_all(ws))
 
 
-def graph_of(ws: Workspace, found: Survey) -> Graph:
+def graph_of(found: Survey) -> Graph:
     """The graph of what `survey_all` found."""
-    inputs_of = _inputs_of_all(ws, found.snapshot)
+    inputs_of = {path: _targets(path, desired.facts.inputs) for path, desired in found.snapshot.assets.items()}
     statuses = {each.path: each for each in found.statuses}
     nodes = {
         path: Node(path, ASSET, statuses[path].state, statuses[path].reason, _generator(found.snapshot, statuses[path]))
@@ -66,15 +65,6 @@ def _generator(snapshot: Snapshot, status) -> str | None:
     """`survey` does not look one up where a source asset is plainly ok."""
     desired = snapshot.assets.get(status.path)
     return desired.facts.generator if desired is not None else status.generator
-
-
-def _inputs_of_all(ws: Workspace, snapshot: Snapshot) -> dict[str, dict[str, str]]:
-    """{asset: {input name: repository path or @root/…}}, of both layouts."""
-    found = {path: _targets(path, desired.facts.inputs) for path, desired in snapshot.assets.items()}
-    if in_place.is_used(ws):
-        for asset in in_place.look_in_place(ws):
-            found.setdefault(asset.path, _targets(asset.path, asset.facts.inputs))
-    return found
 
 
 def _targets(path: str, inputs: dict[str, str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from regen_vcs.engine.checkout import check_out, missing_line
+from regen_vcs.engine.checkout import check_out, missing_line, warning_line
 from regen_vcs.engine.sync import HOOK, SEQUENCER_HOOK
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.git.index import note_seen
@@ -23,12 +23,12 @@ def after_git(name: str, args: list[str], cwd: str, environ: Mapping[str, str]) 
         # While git replays commits, each step gets what the stores have and nothing is made.
         trigger = SEQUENCER_HOOK if ws.repo.in_sequence() else HOOK
         report = check_out(ws, trigger)
-        complained = bool(report.outcome.plan.notices)
+        complained = bool(report.outcome.plan.notices) or bool(report.unreachable)
     finally:
         if complained:
             _say_it_once(ws, began_ns)
         ws.close()
-    lines = list(report.outcome.plan.notices)
+    lines = [*report.outcome.plan.notices, *map(warning_line, report.unreachable)]
     line = missing_line(report.outcome, report.made, report.queued)
     if line:
         lines.append(line)

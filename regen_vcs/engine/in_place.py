@@ -1,8 +1,7 @@
-"""The second layout, as sync and status see it: assets whose document is the blob and whose bytes are the file.
+"""The second layout as it is looked at: assets whose document is the blob and whose bytes are the file.
 
-git and the filter (engine/in_place_filter.py) do nearly all of it. What is left: a document that stayed on disk, since
-its bytes could not be had, is swapped for them when they can; bytes that were edited are kept before git asks.
-docs/in-place.md has the rules. Repositories without the layout pay one look at their `.gitattributes`.
+git and the filter (engine/in_place_filter.py) do nearly all of the work; bytes that were edited are kept here, before
+git asks. docs/in-place.md has the rules. Repositories without the layout pay one look at their `.gitattributes`.
 """
 
 from __future__ import annotations
@@ -11,10 +10,11 @@ import json
 import os
 import stat
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Iterable
 
 from blake3 import blake3
 
+from regen_vcs.engine import in_place_paths
 from regen_vcs.engine.in_place_filter import (
     BYTES,
     DAMAGED,
@@ -28,28 +28,20 @@ from regen_vcs.engine.in_place_filter import (
     take_of,
 )
 from regen_vcs.engine.memory import is_still, sig_of
-from regen_vcs.engine.sync import Outcome, Trigger
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError
-from regen_vcs.git import config as git_config
-from regen_vcs.git.index import blob_oid, parse_listing
-from regen_vcs.git.managed_block import read_file
+from regen_vcs.git.index import Entry, blob_oid, list_paths, parse_listing
 from regen_vcs.model.canonical import MAX_BYTES
 from regen_vcs.model.facts import Facts
 from regen_vcs.model.paths import sidecar_of
-from regen_vcs.model.plan import MATERIALISE, QUEUE, REFUSE, REGENERATE, Step
 from regen_vcs.platform.files import write_atomic
 from regen_vcs.stores.digest import hash_fd
-from regen_vcs.stores.links import choose_link
 
-_ATTRIBUTE = b"filter=regen-inplace"
-_DRIVER = "filter.regen-inplace"
-_ABSENT, _FOREIGN = "absent", "foreign"
-_EXECUTABLE = "100755"
+ABSENT, FOREIGN = "absent", "foreign"
 
 # kind: BYTES, DOCUMENT, DAMAGED, "absent" or "foreign" (a symlink, a folder). hash: of bytes their BLAKE3, of a document
 # its blob id. sig: stat of the file, where there is one.
-_OnDisk = namedtuple("_OnDisk", ("kind", "hash", "sig"))
+OnDisk = namedtuple("OnDisk", ("kind", "hash", "sig"))
 # entry: of the index. document: that blob, None where it is no document. facts: of it.
 _AssetFields = namedtuple("_AssetFields", ("path", "entry", "document", "facts", "disk", "unmerged"))
 
@@ -64,6 +56,11 @@ class Asset(_AssetFields):
         """BLAKE3 of the bytes on disk; None where there are none, or a document is in their place."""
         return self.disk.hash if self.disk.kind == BYTES else None
 
+    @property
+    def is_document_edited(self) -> bool:
+        """Whether another document than git's, or a damaged one, lies in the place of the bytes."""
+        return self.disk.kind == DAMAGED or (self.disk.kind == DOCUMENT and self.disk.hash != self.entry.oid)
+
 
 _RAW = Facts(None, None, None, 0, None, None, False, {}, None, None, None)
 _EMPTY = _RAW._replace(out_hash=blake3(b"").hexdigest())  # git has an empty file as it is
@@ -71,33 +68,32 @@ _EMPTY = _RAW._replace(out_hash=blake3(b"").hexdigest())  # git has an empty fil
 
 def is_used(ws: Workspace) -> bool:
     """Whether the worktree's `.gitattributes` speaks of this layout at all."""
-    return _ATTRIBUTE in (read_file(f"{ws.root}/.gitattributes") or b"")
+    return in_place_paths.is_used(ws.root)
 
 
 def has_filter(ws: Workspace) -> bool:
     """Whether git would clean these files here: without that, bytes on disk would look like an edit to it."""
-    found = git_config.read_config(ws.repo, _DRIVER).get(f"{_DRIVER}.process")
-    return bool(found and found.value)
+    return in_place_paths.has_filter(ws.repo)
 
 
 # --- looking ------------------------------------------------------------------------------------------------------
 
 
-def look_in_place(ws: Workspace) -> list[Asset]:
-    """Every asset of this layout as it is in the index and on disk. Bytes that no store has are kept on the way."""
-    listing = ws.repo.git.out("ls-files", "-s", "-t", "-z", "--", IN_PLACE)
-    entries = {}
-    for entry in parse_listing(listing, ws.repo.oid_format):
-        if entry.mode.startswith("100") and is_possible(entry.path):
-            entries[entry.path] = entry  # of an unmerged path the last stage
+def look_in_place(ws: Workspace, only: Iterable[str] | None = None) -> list[Asset]:
+    """Every asset of this layout as it is in the index and on disk. Bytes that no store has are kept on the way.
+
+    only: these paths, of which it is known that they are kept in place.
+    """
+    entries = _entries(ws) if only is None else list_paths(ws.repo, only)
+    entries = {path: entry for path, entry in entries.items() if entry.mode.startswith("100") and is_possible(path)}
     documents = read_documents(ws.repo, [entry.oid for entry in entries.values()])
-    seen = _Seen(ws)
+    seen = _Seen(ws, whole=only is None)
     assets = []
     for path, entry in entries.items():
         document = documents.get(entry.oid)
         if document and not looks_like_document(document):
             document = None
-        facts = ws.memo.facts(document, entry.oid, path)[1] if document else _EMPTY if document == b"" else _RAW
+        facts = _facts_of(ws, document, entry)
         disk = seen.look(path)
         if disk.kind == BYTES and disk.hash != facts.out_hash:
             _keep(ws, path, disk)
@@ -106,7 +102,23 @@ def look_in_place(ws: Workspace) -> list[Asset]:
     return assets
 
 
-def _keep(ws: Workspace, path: str, disk: _OnDisk) -> None:
+def _facts_of(ws: Workspace, document: bytes | None, entry: Entry) -> Facts:
+    if not document:
+        return _RAW if document is None else _EMPTY
+    facts = ws.memo.facts(document, entry.oid, entry.path)[1]
+    if facts.problem:
+        kind, what, hint = facts.problem
+        facts = facts._replace(problem=[kind, what.replace(sidecar_of(entry.path), entry.path), hint])
+    return facts
+
+
+def _entries(ws: Workspace) -> dict[str, Entry]:
+    """{path: its entry, of an unmerged path the last stage}."""
+    listing = ws.repo.git.out("ls-files", "-s", "-t", "-z", "--", IN_PLACE)
+    return {entry.path: entry for entry in parse_listing(listing, ws.repo.oid_format)}
+
+
+def _keep(ws: Workspace, path: str, disk: OnDisk) -> None:
     try:
         if not ws.stores.has(disk.hash):
             ws.stores.ingest_file(f"{ws.root}/{path}", expect=disk.hash)
@@ -115,9 +127,12 @@ def _keep(ws: Workspace, path: str, disk: _OnDisk) -> None:
 
 
 class _Seen:
-    """What lies at each path, hashed only where the stat moved: `<state dir>/in-place.json`."""
+    """What lies at each path, hashed only where the stat moved: `<state dir>/in-place.json`.
 
-    def __init__(self, ws: Workspace):
+    whole: every asset is looked at, so that what is not is forgotten.
+    """
+
+    def __init__(self, ws: Workspace, *, whole: bool):
         self._ws = ws
         self._path = os.path.join(ws.repo.state_dir, "in-place.json")
         self._old: dict[str, list] = {}
@@ -130,28 +145,28 @@ class _Seen:
             self._old = {path: [kind, name, signature] for path, (kind, name, signature) in document["files"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             self._old = {}
+        if not whole:
+            self._new.update(self._old)
 
-    def look(self, path: str) -> _OnDisk:
+    def look(self, path: str) -> OnDisk:
         try:
             st = self._ws.tree.stat(path)
         except InvalidError:
-            return _OnDisk(_FOREIGN, None, None)
+            return OnDisk(FOREIGN, None, None)
         if st is None:
-            return _OnDisk(_ABSENT, None, None)
+            return OnDisk(ABSENT, None, None)
         if not stat.S_ISREG(st.st_mode):
-            return _OnDisk(_FOREIGN, None, None)
+            return OnDisk(FOREIGN, None, None)
         known = self._old.get(path)
         if known and is_still(st, known[2], self._saved_at_ns):
             self._new[path] = known
-            return _OnDisk(*known)
+            return OnDisk(*known)
         return self._hash(path)
 
-    def _hash(self, path: str) -> _OnDisk:
-        try:
-            found = read_on_disk(self._ws, path)
-        except (OSError, InvalidError):
-            return _OnDisk(_ABSENT if not os.path.lexists(f"{self._ws.root}/{path}") else _FOREIGN, None, None)
-        self._new[path] = list(found)
+    def _hash(self, path: str) -> OnDisk:
+        found = look_on_disk(self._ws, path)
+        if found.sig is not None:
+            self._new[path] = list(found)
         return found
 
     def save(self) -> None:
@@ -165,7 +180,15 @@ class _Seen:
             return  # what is not remembered is hashed again
 
 
-def read_on_disk(ws: Workspace, path: str) -> _OnDisk:
+def look_on_disk(ws: Workspace, path: str) -> OnDisk:
+    """What lies at a path now."""
+    try:
+        return _read_on_disk(ws, path)
+    except (OSError, InvalidError):
+        return OnDisk(FOREIGN if os.path.lexists(f"{ws.root}/{path}") else ABSENT, None, None)
+
+
+def _read_on_disk(ws: Workspace, path: str) -> OnDisk:
     """What a regular file of the worktree is. OSError, InvalidError."""
     fd = ws.tree.open_read(path)
     try:
@@ -174,8 +197,8 @@ def read_on_disk(ws: Workspace, path: str) -> _OnDisk:
             data = os.read(fd, MAX_BYTES + 1)
             kind = classify(data, path)[0]
             if kind != BYTES:
-                return _OnDisk(kind, blob_oid(data, ws.repo.oid_format), sig_of(st))
-        return _OnDisk(BYTES, hash_fd(fd)[0], sig_of(st))
+                return OnDisk(kind, blob_oid(data, ws.repo.oid_format), sig_of(st))
+        return OnDisk(BYTES, hash_fd(fd)[0], sig_of(st))
     finally:
         os.close(fd)
 
@@ -191,14 +214,14 @@ def state_of(ws: Workspace, asset: Asset) -> tuple[str, str | None]:
     if asset.document is None:
         return "unmanaged", "git has its raw bytes: git add --renormalize, and commit"
     if facts.problem:
-        return "invalid", facts.problem[1].replace(sidecar_of(asset.path), asset.path)
+        return "invalid", facts.problem[1]
     if facts.is_tree:
         return "invalid", "a directory or sequence cannot be kept in place"
-    if disk.kind == _ABSENT:
+    if disk.kind == ABSENT:
         if asset.entry.tag in "Ss":
             return "skipped", "outside the sparse checkout"
         return "missing", "deleted on disk: git restore brings it back"
-    if disk.kind == _FOREIGN:
+    if disk.kind == FOREIGN:
         return "modified", "something that is not a regular file is in its place"
     return _byte_state(ws, asset) if disk.kind == BYTES else _document_state(ws, asset)
 
@@ -209,6 +232,11 @@ def _byte_state(ws: Workspace, asset: Asset) -> tuple[str, str | None]:
     if _is_equal_take(ws, asset):
         return "ok", "same content, other bytes than the accepted ones"
     return "modified", "its bytes are not the accepted ones: git add, or git restore"
+
+
+def differs(ws: Workspace, asset: Asset) -> bool:
+    """Whether bytes on disk are neither the accepted ones nor a take of the same content."""
+    return asset.bytes_hash != asset.facts.out_hash and not _is_equal_take(ws, asset)
 
 
 def _is_equal_take(ws: Workspace, asset: Asset) -> bool:
@@ -228,119 +256,3 @@ def _document_state(ws: Workspace, asset: Asset) -> tuple[str, str | None]:
         return "pending", "never made"
     here = ws.stores.has(asset.facts.out_hash)
     return "missing", "its document is on disk; " + ("run: regen-vcs sync" if here else "its bytes are in no store here")
-
-
-# --- sync ---------------------------------------------------------------------------------------------------------
-
-
-def follow(
-    ws: Workspace, outcome: Outcome, trigger: Trigger, *, dry_run: bool = False,
-    making: Callable[[str, float, str], None] | None = None,
-) -> list:
-    """Swap documents that stayed on disk for their bytes, and add what was done to `outcome`; what was made anew.
-
-    Generators run only for syncs by hand.
-    """
-    if not is_used(ws):
-        return []
-    assets = look_in_place(ws)
-    waiting = [each for each in assets if _waits_for_bytes(each)]
-    if not waiting and not trigger.by_hand:
-        return []
-    if not has_filter(ws):
-        if waiting:
-            outcome.plan.notices.append("in-place assets stay documents without their filter; run: regen-vcs init")
-        return []
-    here = [each for each in waiting if ws.stores.has(each.facts.out_hash)]
-    steps = [_step(MATERIALISE, each) for each in here]
-    outcome.plan.steps.extend(steps)
-    if not dry_run:
-        for asset, step in zip(here, steps, strict=True):
-            _swap_noting(ws, asset, step, outcome)
-    nowhere = [each for each in waiting if each not in here]
-    made = _make(ws, nowhere, outcome, trigger.by_hand, dry_run, making) if nowhere else []
-    if not dry_run:
-        swapped = {step.path for step in steps if step.path not in outcome.failed}
-        swapped |= {each.path for each in made if each.verdict in ("restored", "equal")}
-        settled = [each.path for each in assets if state_of(ws, each)[0] == "ok"] if trigger.by_hand else []
-        _tell_git(ws, swapped, settled)
-    return made
-
-
-def _tell_git(ws: Workspace, swapped: set[str], settled: list[str]) -> None:
-    """Have git take the new stat of files that are what it has.
-
-    To git another size is an edit, whatever clean would say: it does not even ask. settled: assets that are as they
-    should be, which an index written from an older copy may have forgotten.
-    """
-    paths = set(swapped)
-    if settled:
-        names = ws.repo.git.lines0("diff-files", "--name-only", "-z", "--", IN_PLACE)
-        paths |= {name.decode("utf-8", "surrogateescape") for name in names} & set(settled)
-    if paths:
-        request = "".join(f"{path}\0" for path in sorted(paths)).encode("utf-8", "surrogateescape")
-        # Where the index is locked, the next sync by hand does it.
-        ws.repo.git.write_result("update-index", "-q", "-z", "--stdin", input=request)
-
-
-def _waits_for_bytes(asset: Asset) -> bool:
-    facts = asset.facts
-    return (
-        asset.disk.kind == DOCUMENT
-        and not asset.unmerged
-        and asset.disk.hash == asset.entry.oid  # an edited document is somebody's work
-        and facts.out_hash is not None
-        and not facts.problem
-        and not facts.is_tree
-    )
-
-
-def _step(action: str, asset: Asset, reason: str = "", seconds: float | None = None) -> Step:
-    return Step(action, asset.path, asset.facts.out_hash, asset.facts.out_size, reason, seconds)
-
-
-def _swap_noting(ws: Workspace, asset: Asset, step: Step, outcome: Outcome) -> None:
-    try:
-        swap(ws, asset, asset.facts.out_hash)
-        outcome.done.append(step)
-    except RegenError as error:
-        outcome.failed[asset.path] = error
-    except OSError as error:
-        outcome.failed[asset.path] = RegenError(f"{asset.path}: {error.strerror or error}")
-
-
-def swap(ws: Workspace, asset: Asset, file_hash: str) -> None:
-    """Put bytes in place of the document on disk, if that is still there. Verified, as whatever smudge returns."""
-    if not ws.stores.verify(file_hash):
-        raise RegenError(f"{asset.path}: its bytes in the store were damaged", "run: regen-vcs fsck")
-    if read_on_disk(ws, asset.path)[:2] != asset.disk[:2]:
-        raise RegenError(f"{asset.path}: changed while regen-vcs was at work; it was left alone", "run: regen-vcs sync")
-    executable = asset.entry.mode == _EXECUTABLE
-    # An executable file is never a link: its mode would become the object's.
-    ws.stores.place(file_hash, ws.tree, asset.path, link="copy" if executable else choose_link(ws.link)[0])
-    if executable:
-        fd = ws.tree.open_read(asset.path)
-        try:
-            os.fchmod(fd, 0o755)
-        finally:
-            os.close(fd)
-
-
-def _make(
-    ws: Workspace, nowhere: list[Asset], outcome: Outcome, by_hand: bool, dry_run: bool,
-    making: Callable[[str, float, str], None] | None,
-) -> list:
-    """Regenerate what is nowhere, where the user asks for it; else say what it would take."""
-    from regen_vcs.engine.in_place_making import make_in_place, prospects  # generators: not on the warm path
-
-    snapshot, found = prospects(ws, nowhere)
-    wanted = []
-    for asset in nowhere:
-        source = found[asset.path]
-        if source.source != "regenerate":
-            outcome.plan.steps.append(_step(REFUSE, asset, source.reason or "nowhere to be had"))
-        elif by_hand and not dry_run:
-            wanted.append(asset)
-        else:
-            outcome.plan.steps.append(_step(REGENERATE if by_hand else QUEUE, asset, "not in any store", source.seconds))
-    return make_in_place(snapshot, wanted, outcome, making) if wanted else []

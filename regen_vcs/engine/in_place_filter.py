@@ -59,6 +59,7 @@ def main(cwd: str, environ: Mapping[str, str], stdin, stdout) -> list[str]:
     converter = Converter(cwd, environ)
     try:
         serve(stdin, stdout, converter.smudge, converter.clean, converter.note_error)
+        converter.fetch_missing()
     finally:
         converter.close()
     return converter.lines()
@@ -90,7 +91,9 @@ class Converter:
                 self._damaged.append(path)
             return None
         try:
-            file_hash, size = self.ws.stores.ingest_bytes(content)
+            with self.ws.stores.relying():
+                file_hash, size = self.ws.stores.ingest_bytes(content)
+                self.ws.lease.add([file_hash])  # until git has its index written, and ends us
             return self.document_of(path, file_hash, size, self.ws.stores.find(file_hash))
         except OSError as error:
             raise RegenError(f"{path}: {error.strerror or error}") from error
@@ -124,7 +127,7 @@ class Converter:
             return None
         try:
             self.known.add(path, content)
-            if recipe.output is None or recipe.output.is_tree:
+            if recipe.output is None or recipe.output.is_tree or not self._wants(path, recipe):
                 return None
             return self.ws.stores.read_bytes(recipe.output.hash)
         except (RegenError, OSError):
@@ -132,6 +135,31 @@ class Converter:
         except Exception as error:  # a defect of ours leaves a document, never a failed checkout
             self._errors.append(f"{path}: internal error: {error!r}")
         return None
+
+    def _wants(self, path: str, recipe: Recipe) -> bool:
+        """Whether the bytes belong into this worktree; outside the working set the document stays."""
+        working_set = self.ws.working_set
+        if working_set.is_everything:
+            return True
+        from regen_vcs.engine.desired import Desired  # what reads sidecars: only where there is a set
+
+        return working_set.wants(Desired(path, None, None, "", True, False, False), recipe)
+
+    def fetch_missing(self) -> None:
+        """At the end of git's pipe: what smudge had to leave as documents comes from the remotes, all at once."""
+        silent = self._environ.get("REGEN_ACTIVE") or self._environ.get("_PRE_COMMIT_SKIP_POST_CHECKOUT")
+        if not self._missing or silent or not self.ws.settings.remotes():
+            return
+        # Threads and the clients of stores: only where there is something to fetch, and a place to fetch it from.
+        from regen_vcs.engine.checkout import bring_in_place, warning_line
+        from regen_vcs.engine.filter_loop import index_is_free
+
+        if not index_is_free(self.ws.repo.git_dir):
+            return
+        report = bring_in_place(self.ws)
+        shown = {step.path for step in report.outcome.done}
+        self._missing = [each for each in self._missing if each[0] not in shown]
+        self._errors += [warning_line(error) for error in (*report.unreachable, *report.outcome.failed.values())]
 
     # -- what was found ------------------------------------------------------------------------------------------
 
@@ -183,6 +211,10 @@ class Converter:
             from regen_vcs.engine.workspace import Workspace
 
             self._ws = Workspace.open(self._cwd, self._environ)
+            try:
+                self._ws.register()
+            except RegenError:
+                pass  # a store that cannot be written
         return self._ws
 
     @property

@@ -40,8 +40,11 @@ _BROKEN = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, Valu
 def write_archive(path: str, name: str, document: Json, objects: Mapping[str, str | bytes]) -> None:
     """Write one, replacing what is at `path`. objects: {hash: absolute path, or the bytes themselves}.
 
-    CorruptionError where bytes are not what their hash says; RegenError where it cannot be written.
+    CorruptionError where bytes are not what their hash says; RegenError where it cannot be written. What is there and no
+    file, such as a device, is not replaced.
     """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise RegenError(f"{path}: is not a regular file, and is not replaced", "name a file: -o FILE")
     temp = f"{path}.{temp_tag()}.tmp"
     try:
         with open(temp, "xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:

@@ -15,7 +15,7 @@ from regen_vcs.engine.take_filing import Order, Take, TakeFiling
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import CorruptionError, InvalidError, RegenError
 from regen_vcs.generators import registry
-from regen_vcs.generators.scratch import Scratch, collect_output
+from regen_vcs.generators.scratch import Scratch
 
 
 def import_result(ws: Workspace, path: str) -> Made:
@@ -34,8 +34,8 @@ def import_result(ws: Workspace, path: str) -> Made:
         except RegenError as error:
             if not fits:
                 return Made(asset, "failed", None, error, None)
-            return settle(ws, snapshot, [(asset, error)], by_user=False)[0]
-    return settle(ws, snapshot, [(asset, take)], by_user=False)[0]
+            return settle(ws, snapshot, [(asset, error)], by_user=False, named=(asset,))[0]
+    return settle(ws, snapshot, [(asset, take)], by_user=False, named=(asset,))[0]
 
 
 def _asset_of(snapshot: Snapshot, job: PortableJob) -> tuple[str, bool]:
@@ -64,7 +64,7 @@ def _file(ws: Workspace, order: Order, found: PortableResult, archive: Archive) 
             return frames.file_result(filing, order, generator, scratch, found.result, found.seconds, log)
         if not found.result.ok:
             raise filing.failure(found.result.reason, found.result.hint, log, found.result.transient)
-        return filing.file_take(order, generator, collect_output(scratch, order.path), found.result, found.seconds, log)
+        return filing.file_take(order, generator, filing.collect(scratch, log), found.result, found.seconds, log)
 
 
 class _Elsewhere:

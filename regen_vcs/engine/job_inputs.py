@@ -5,15 +5,17 @@ The worktree is never read, except for an asset whose accepted bytes lie there a
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import namedtuple
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
+from regen_vcs.engine.named_roots import RootAway
 from regen_vcs.engine.observe import member_path, read_manifest
 from regen_vcs.engine.sync import Snapshot
 from regen_vcs.engine.take_filing import Order
-from regen_vcs.errors import RegenError
+from regen_vcs.errors import CorruptionError, RegenError
 from regen_vcs.generators.scratch import Scratch
 from regen_vcs.git import index
 from regen_vcs.model.manifest import Member
@@ -33,7 +35,8 @@ class JobInputs:
 
     def place(self, scratch: Scratch) -> dict[str, Brought]:
         """Copy all of them into the scratch folder: {role: input}. RegenError where one cannot be had."""
-        return {name: self._bring(scratch, name, *found) for name, found in self._order.inputs.items()}
+        with self._ws.stores.relying():
+            return {name: self._bring(scratch, name, *found) for name, found in self._order.inputs.items()}
 
     def _bring(self, scratch: Scratch, name: str, target: str, wanted: str, oid: str | None) -> Brought:
         if oid is not None:
@@ -41,9 +44,19 @@ class JobInputs:
                 data = index.read_blobs(self._ws.repo, [oid])[oid]
             return _single(target, wanted, scratch.add_input(name, os.path.basename(target), data, wanted))
         if target.startswith("@"):
-            source = self._snapshot.inputs.root_path(target)
-            return _single(target, wanted, scratch.copy_input(name, os.path.basename(target), source, wanted))
+            return _single(target, wanted, self._bring_from_root(scratch, name, target, wanted))
         return self._bring_asset(scratch, name, target, wanted)
+
+    def _bring_from_root(self, scratch: Scratch, name: str, target: str, wanted: str) -> str:
+        source = self._snapshot.inputs.roots.place(target)
+        try:
+            return scratch.copy_input(name, os.path.basename(target), source, wanted)
+        except CorruptionError:  # nobody vouches for a file out there
+            raise RootAway(f"{target}: changed since it was looked at", "try again when it is written") from None
+        except OSError as error:
+            if os.path.exists(source) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise RootAway(f"{target}: cannot be read: {error.strerror}", "is it mounted? see: regen-vcs root") from None
 
     def _bring_asset(self, scratch: Scratch, name: str, target: str, wanted: str) -> Brought:
         is_tree = self._snapshot.assets[target].facts.is_tree if target in self._snapshot.assets else False

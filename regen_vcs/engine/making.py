@@ -10,13 +10,15 @@ from datetime import UTC, datetime
 
 from regen_vcs.engine.definitions import Definitions
 from regen_vcs.engine.discovery import refresh_inputs
+from regen_vcs.engine.documents import read_document, write_document
+from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.production import Order, Take, make_order
 from regen_vcs.engine.queue import BLOCKED, MISSING, QUEUED, USER, Job, Owner, Queue, Request, open_queue
+from regen_vcs.engine.queue_database import PATIENCE
 from regen_vcs.engine.requests import requests_for
 from regen_vcs.engine.settling import Made, reread, settle
-from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
 from regen_vcs.engine.status import remember_quietly, staleness
-from regen_vcs.engine.sync import Snapshot, look
+from regen_vcs.engine.sync import Snapshot
 from regen_vcs.engine.worker import Present, Worker, finish_request
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError, Withdrawn
@@ -24,6 +26,7 @@ from regen_vcs.generators import registry
 from regen_vcs.model.plan import Step
 
 _MANY = 8
+_HOOK_PATIENCE = 3.0  # seconds that a checkout waits for whoever holds the queue
 
 
 def make_assets(
@@ -49,7 +52,7 @@ def make_assets(
     where they are not. tick: called from this thread several times a second; whatever it raises ends the work, and after
     `Withdrawn` nothing of it is left in the queue either.
     """
-    snapshot = user_look(ws) if by_user else look(ws)
+    snapshot = user_look(ws) if by_user else look_at_both(ws)
     wanted = list(dict.fromkeys(paths))
     for path in wanted:
         if path not in snapshot.assets:
@@ -96,11 +99,11 @@ def enqueue_jobs(
 ) -> dict[str, int]:
     """Leave these to a worker; {path: id of its job}. followers: as for `make_assets`."""
     by_user = priority == USER
-    snapshot = user_look(ws) if by_user else look(ws, paths=set(paths))
+    snapshot = user_look(ws) if by_user else look_at_both(ws, paths=set(paths))
     known = [path for path in paths if path in snapshot.assets]
     for path in known if by_user else ():
         _refresh_definition(ws, snapshot, path)
-    with Queue(ws.repo.shared_dir) as queue:
+    with Queue(ws.repo.shared_dir, patience=PATIENCE if by_user else _HOOK_PATIENCE) as queue:
         requests, refused = requests_for(snapshot, known, queue, force=force)
         if refused:
             settle(ws, snapshot, refused, by_user)
@@ -123,7 +126,7 @@ def refresh_recipe(ws: Workspace, path: str) -> RegenError | None:
 
 def user_look(ws: Workspace) -> Snapshot:
     """A snapshot in which plain inputs and definitions count as they are on disk."""
-    snapshot = look(ws)
+    snapshot = look_at_both(ws)
     snapshot.inputs.from_disk = True
     snapshot._definitions = Definitions(ws, from_disk=True)
     return snapshot
@@ -194,5 +197,5 @@ def _refresh_definition(ws: Workspace, snapshot: Snapshot, path: str) -> None:
         return
     current = snapshot.definitions.current(facts.generator)
     if current != facts.definition:
-        write_sidecar(ws, path, replace(read_sidecar(ws, path), definition=current))
+        write_document(ws, path, replace(read_document(ws, path), definition=current))
         reread(ws, snapshot, path)

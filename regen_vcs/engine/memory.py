@@ -51,7 +51,8 @@ class Memo:
     """Append-only `name\\tJSON` lines in the git common dir; the last line for a name wins.
 
     Names: `s:<blob oid of a sidecar>:<suffix of the asset>:<number of #>` → facts; `b:<blob oid>` → BLAKE3 of the blob;
-    `k:<sidecar name>:<hash of its input hashes>` → key; `d:<…>` → a generator's definition.
+    `k:<sidecar name>:<hash of its input hashes>` → key; `d:<…>` → a generator's definition; `m:<sidecar name>` → tags, shot
+    and scene; `r:<path>:<stat>` → BLAKE3 of a file below a named root.
     """
 
     def __init__(self, folder: str):
@@ -86,6 +87,11 @@ class Memo:
         if not facts.problem:  # a problem names its file: it is not a property of the bytes alone
             self.put(name, facts)
         return name, facts
+
+    def recall_facts(self, oid: str, asset_path: str) -> Facts | None:
+        """The facts of a sidecar's text that was parsed before; None: it has to be read."""
+        known = self.get(_facts_name(oid, asset_path))
+        return Facts(*known) if isinstance(known, list) and len(known) == len(Facts._fields) else None
 
     def know(self, recipe, oid: str, asset_path: str) -> None:
         """Note the facts of a text that was just made of `recipe`, so that nobody has to parse it."""

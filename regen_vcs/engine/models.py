@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from regen_vcs.engine.definitions import Definitions
+from regen_vcs.engine.documents import read_document, write_document
+from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.model_files import Located, ModelFiles
-from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
 from regen_vcs.engine.sync import Snapshot, WorktreeLock, look, remember
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
@@ -73,7 +74,7 @@ def _uses(ws: Workspace) -> list[ModelUse]:
         model = configured_model(alias, table)
         about = {key: table[key] for key in ("license", "source", "successor") if key in table}
         found.setdefault(identity_of(model), ModelUse(model, alias, about))
-    for path, recipe in _recipes(look(ws, paths=set())):
+    for path, recipe in _recipes(look_at_both(ws, paths=set())):
         for role, model in recipe.models.items():
             use = found.setdefault(identity_of(model), ModelUse(model))
             use.roles.add(role)
@@ -127,9 +128,9 @@ def apply_models(ws: Workspace, differences: Iterable[Difference]) -> None:
     with WorktreeLock(ws):
         ws.reload_state()
         for path, changes in by_path.items():
-            recipe = read_sidecar(ws, path)
+            recipe = read_document(ws, path)
             models = {each.role: each.new for each in changes if recipe.models.get(each.role) == each.old}
-            write_sidecar(ws, path, replace(recipe, models={**recipe.models, **models}))
+            write_document(ws, path, replace(recipe, models={**recipe.models, **models}))
         remember(look(ws, paths=set(by_path), also=set(by_path)), set(by_path))
 
 

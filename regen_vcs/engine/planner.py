@@ -10,7 +10,18 @@ from collections.abc import Mapping
 
 from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.memory import EMPTY_ROW, Row
-from regen_vcs.model.plan import FETCH, MATERIALISE, QUEUE, REFUSE, REGENERATE, REMOVE, RESCUE, Plan, Step
+from regen_vcs.model.plan import (
+    FETCH,
+    FETCH_LATER,
+    MATERIALISE,
+    QUEUE,
+    REFUSE,
+    REGENERATE,
+    REMOVE,
+    RESCUE,
+    Plan,
+    Step,
+)
 
 Observed = namedtuple(
     "Observed",
@@ -27,7 +38,7 @@ Bring = namedtuple(
     "Bring",
     (
         "source",  # "store", "remote", "regenerate", or None: nowhere
-        "reason",  # why not, where source is None
+        "reason",  # why not, where source is None; why not now, where it is a remote
         "seconds",  # estimate for fetching or regenerating; None: unknown
         "inputs",  # paths of assets that must be there first (regenerate)
         "cost",  # dollars, where it is nowhere because its generator is paid
@@ -109,8 +120,10 @@ def _steps_for(
     wanted = facts.out_hash
     if wanted is None:
         return _pending(row, desired.path, seen, policy)
-    if seen.hash == wanted or not policy.wanted(desired.path):
+    if seen.hash == wanted:
         return []
+    if not policy.wanted(desired.path):
+        return _outside(desired, row, seen, policy)
     if seen.kind == "foreign":
         return [Step(REFUSE, desired.path, wanted, facts.out_size, "something that is not a file is in the way", None)]
     if seen.kind == "absent":
@@ -125,6 +138,14 @@ def _pending(row: Row, path: str, seen: Observed, policy: Policy) -> list[Step]:
     return []
 
 
+def _outside(desired: Desired, row: Row, seen: Observed, policy: Policy) -> list[Step]:
+    """Nothing comes for an asset outside the working set; but what another recipe accepted does not stay under its name."""
+    is_ours = row.accepted is not None and row.accepted != desired.facts.out_hash and not is_edited(row, seen)
+    if not policy.removes or seen.kind != "present" or not is_ours:
+        return []
+    return [Step(REMOVE, desired.path, seen.hash, 0, _CHANGED, None)]
+
+
 def _replacement(
     desired: Desired, row: Row, seen: Observed, source: Bring, policy: Policy, remembers: bool
 ) -> list[Step]:
@@ -136,7 +157,7 @@ def _replacement(
     if edited and row.accepted is None and not remembers:
         return []
     step = _bringing(desired, source, policy)
-    if step.action in (REFUSE, QUEUE):
+    if step.action in (REFUSE, QUEUE) or step.reason == FETCH_LATER:
         # The old accepted bytes would be a lie under this name; edited ones wait until theirs can be had.
         gone = [Step(REMOVE, desired.path, seen.hash, 0, _CHANGED, None)]
         return [step] if edited or not policy.removes else [*gone, step]
@@ -149,7 +170,7 @@ def _bringing(desired: Desired, source: Bring, policy: Policy) -> Step:
     if source.source == "store":
         return Step(MATERIALISE, desired.path, wanted, size, "", None)
     if source.source == "remote":
-        return Step(FETCH, desired.path, wanted, size, "", source.seconds)
+        return Step(FETCH, desired.path, wanted, size, source.reason or "", source.seconds)
     if source.source == "regenerate":
         action = REGENERATE if policy.generates else QUEUE
         return Step(action, desired.path, wanted, size, "not in any store", source.seconds)
@@ -185,7 +206,7 @@ def _is_mass(removals: list[Step], rows: Mapping[str, Row]) -> bool:
 def _in_order(steps: list[Step], bring: Mapping[str, Bring]) -> list[Step]:
     """Regenerations after everything else, and after those they depend on; blocked where one of these cannot be."""
     making = {step.path: step for step in steps if step.action in (REGENERATE, QUEUE)}
-    refused = {step.path for step in steps if step.action == REFUSE}
+    refused = {step.path for step in steps if step.action == REFUSE or step.reason == FETCH_LATER}
     waits = {path: {each for each in bring[path].inputs if each in making} for path in making}
     dependants: dict[str, list[str]] = {}
     for path, needs in waits.items():

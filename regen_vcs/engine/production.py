@@ -17,18 +17,20 @@ from regen_vcs.engine import frames
 from regen_vcs.engine.executors import executor_for
 from regen_vcs.engine.job_inputs import JobInputs, job_spec
 from regen_vcs.engine.models import models_of_job
+from regen_vcs.engine.named_roots import RootAway
+from regen_vcs.engine.showing import note_shown
 from regen_vcs.engine.sync import Snapshot
 from regen_vcs.engine.take_filing import JobFailed, Order, Take, TakeFiling
 from regen_vcs.engine.trust import require_trust
 from regen_vcs.errors import Interrupted, RegenError
 from regen_vcs.generators import registry
 from regen_vcs.generators.client import Result, RunnerClient
-from regen_vcs.generators.scratch import Scratch, collect_output
+from regen_vcs.generators.scratch import Scratch
 from regen_vcs.model.facts import facts_of_recipe
 from regen_vcs.model.key import compute_key
 from regen_vcs.platform.files import FileLock
 
-__all__ = ["JobFailed", "Order", "Producer", "Take", "make_order"]
+__all__ = ["JobFailed", "Order", "Producer", "Run", "Take", "make_order"]
 
 # Seconds that leaving waits for a thread to file what its job had made.
 _LEAVE = 30.0
@@ -52,6 +54,8 @@ def make_order(snapshot: Snapshot, path: str, *, force: str = "", runs_here: boo
     resolved = {}
     for name, target in inputs.targets(desired).items():
         found = inputs.hash_of(target)
+        if found is None and target.startswith("@"):
+            raise blocked_by_root(path, inputs.roots.problem(target) or RootAway(f"{target}: came back just now"))
         if found is None:
             raise RegenError(f"{path}: blocked: its input {name} ({target}) is missing or pending")
         resolved[name] = (target, found, inputs.oid_of(target))
@@ -62,16 +66,23 @@ def make_order(snapshot: Snapshot, path: str, *, force: str = "", runs_here: boo
     return Order(path, recipe, key, resolved, code, definitions.table(recipe.generator), force)
 
 
+def blocked_by_root(path: str, problem: RegenError) -> RegenError:
+    """The same, told of the asset that needs it."""
+    kind = RootAway if isinstance(problem, RootAway) else RegenError
+    return kind(f"{path}: blocked: its input {problem.what}", problem.hint)
+
+
 class Producer:
     """Runs orders in threads, several at once. Use as a context manager: leaving it ends every child process.
 
-    progress(order, fraction, message): called from those threads.
+    progress(order, fraction, message): called from those threads. run: what an order becomes, a `Run` where none is said.
     """
 
     def __init__(
-        self, environ: Mapping[str, str], *, workers: int = 1, progress: Callable[[Order, float, str], None] | None = None
+        self, environ: Mapping[str, str], *, workers: int = 1, progress: Callable[[Order, float, str], None] | None = None,
+        run: type[Run] | None = None,
     ):
-        self._environ = environ
+        self._environ, self._new_run = environ, run or Run
         self._progress = progress or (lambda *_: None)
         self.workers = max(1, workers)
         self._todo: queue.Queue = queue.Queue()
@@ -133,7 +144,7 @@ class Producer:
     def _work(self) -> None:
         while (item := self._todo.get()) is not None:
             order, snapshot = item
-            run = _Run(self, order, snapshot, self._stops[order])
+            run = self._new_run(self, order, snapshot, self._stops[order])
             try:
                 result = run.take()
             except RegenError as error:
@@ -155,8 +166,10 @@ class Producer:
         return client
 
 
-class _Run(TakeFiling):
+class Run(TakeFiling):
     """One order on its way to a take, in one of the producer's threads."""
+
+    fresh = False  # whether the generator may use what it remembers of earlier runs
 
     def __init__(self, producer: Producer, order: Order, snapshot: Snapshot, stop: threading.Event):
         super().__init__(snapshot.ws, order)
@@ -194,8 +207,10 @@ class _Run(TakeFiling):
             result, seconds, log = self.run_in(scratch, order, generator)
             if not result.ok:
                 raise self.failure(result.reason, result.hint, log, result.transient)
-            found = collect_output(scratch, order.path)
-            return self.file_take(order, generator, found, result, seconds, log)
+            found = self.collect(scratch, log)
+            take = self.file_take(order, generator, found, result, seconds, log)
+        note_shown(self._ws, order, take)
+        return take
 
     def run_in(
         self, scratch: Scratch, order: Order, generator, say: Callable[[float, str], None] | None = None
@@ -205,7 +220,10 @@ class _Run(TakeFiling):
         say(fraction, message): told of progress, in place of whoever watches the order.
         """
         self._check_wanted()
-        brought = JobInputs(self._snapshot, order, self._producer._git_lock).place(scratch)
+        try:
+            brought = JobInputs(self._snapshot, order, self._producer._git_lock).place(scratch)
+        except RootAway as problem:
+            raise blocked_by_root(order.path, problem) from None
         for dest, data in order.code.items():
             scratch.add_code(dest, data)
         started = time.monotonic()
@@ -213,7 +231,7 @@ class _Run(TakeFiling):
         if farm is not None:
             result, seconds = farm.run(order, brought, scratch, self._ws.environ, say or self.say, self._stop.is_set)
         else:
-            spec = job_spec(order, scratch, brought, self._models(order, generator), self._ws.environ)
+            spec = job_spec(order, scratch, brought, self._models(order, generator), self._ws.environ) | {"fresh": self.fresh}
             result, seconds = self._producer._client().run(spec, say or self.say, self._stop), None
         seconds = time.monotonic() - started if seconds is None else seconds
         return result, seconds, self.store_log(result.log)

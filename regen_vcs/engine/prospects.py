@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from regen_vcs.engine.desired import Desired
+from regen_vcs.engine.named_roots import NotRead
 from regen_vcs.engine.planner import Bring
 from regen_vcs.engine.trust import untrusted_reason
 from regen_vcs.errors import InvalidError, RegenError
@@ -31,7 +32,9 @@ def _prospect(snapshot, desired: Desired) -> Bring:
     if reason:
         return Bring(None, reason, None, [], _cost(snapshot, desired) if reason == PAID else None)
     upstream = [each for each in targets if snapshot.inputs.is_asset(each)]
-    return Bring("regenerate", None, estimate_seconds(snapshot, desired), upstream)
+    # What has to be read first, and is long, is left to a worker: nobody knows how long that takes.
+    seconds = None if snapshot.inputs.root_problem(desired) else estimate_seconds(snapshot, desired)
+    return Bring("regenerate", None, seconds, upstream)
 
 
 def _refusal(snapshot, desired: Desired) -> str | None:
@@ -40,7 +43,10 @@ def _refusal(snapshot, desired: Desired) -> str | None:
     # Imports pydantic, and `status --json` seldom comes here.
     from regen_vcs.generators.registry import is_installed
 
-    if snapshot.inputs.key_of(desired) != facts.out_key:
+    away = snapshot.inputs.root_problem(desired)
+    if away is not None and not isinstance(away, NotRead):
+        return f"blocked: its input {away.what}"
+    if away is None and snapshot.inputs.key_of(desired) != facts.out_key:
         return "stale: its accepted bytes cannot be made again from the recipe as it is now"
     if not is_installed(facts.generator):
         return f"no generator {facts.generator.partition(':')[0]} is installed here"

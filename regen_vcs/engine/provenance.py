@@ -10,6 +10,7 @@ import os
 from collections import namedtuple
 
 from regen_vcs.engine.desired import Desired, read_sidecar_bytes
+from regen_vcs.engine.in_place_filter import looks_like_document
 from regen_vcs.engine.sidecars import has_sidecar
 from regen_vcs.engine.status import Status, Survey, in_store, survey
 from regen_vcs.engine.sync import Snapshot, has_all
@@ -61,7 +62,7 @@ def describe(ws: Workspace, path: str) -> dict:
     document = recipe_to_json(recipe)
     return {
         "path": path,
-        "sidecar": sidecar_of(path),
+        "sidecar": document_path(snapshot, path),
         "state": status.state,
         "reason": status.reason,
         "generator": recipe.generator,
@@ -78,8 +79,8 @@ def describe(ws: Workspace, path: str) -> dict:
         "meta": document.get("meta", {}),
         "takes": list_takes(ws, status, desired),
         "failure": _failure(ws, path),
-        "commit": last_commit(ws.repo, path),
-        "committed": _is_committed(ws.repo, path),
+        "commit": last_commit(ws.repo, document_path(snapshot, path)),
+        "committed": _is_committed(snapshot, path),
     }
 
 
@@ -121,7 +122,7 @@ def describe_inputs(everything: Survey, desired: Desired) -> list[dict]:
 def input_state(snapshot: Snapshot, states: dict[str, str], edited: set[str], target: str) -> str:
     inputs = snapshot.inputs
     if target.startswith("@"):
-        if inputs.root_path(target) is None:
+        if not inputs.roots.is_mapped(target):
             return "unmapped"
         return "ok" if inputs.hash_of(target) else "missing"
     if inputs.is_asset(target):
@@ -184,21 +185,26 @@ def read_log(ws: Workspace, digest: str | None) -> list[str] | None:
 # ---------------------------------------------------------------- history
 
 
+def document_path(snapshot: Snapshot, path: str) -> str:
+    """Under which path git has an asset's recipe: its sidecar's, or its own."""
+    return path if path in snapshot.in_place else sidecar_of(path)
+
+
 def last_commit(repo: Repo, path: str) -> dict | None:
-    """{"id", "author", "at", "subject"} of the commit that last changed the asset's sidecar; None where none has."""
-    answer = repo.git.result(
-        "--literal-pathspecs", "log", "-1", "--format=%H%x00%an%x00%aI%x00%s", "--", sidecar_of(path)
-    )
+    """{"id", "author", "at", "subject"} of the commit that last changed a file; None where none has."""
+    answer = repo.git.result("--literal-pathspecs", "log", "-1", "--format=%H%x00%an%x00%aI%x00%s", "--", path)
     if answer.status or not answer.stdout:
         return None
     fields = answer.stdout.decode("utf-8", "surrogateescape").rstrip("\n").split("\0")
     return dict(zip(("id", "author", "at", "subject"), fields, strict=True))
 
 
-def _is_committed(repo: Repo, path: str) -> bool:
-    """Whether the sidecar on disk is the one in HEAD."""
-    here = blob_oid(read_sidecar_bytes(repo.root, path), repo.oid_format)
-    answer = repo.git.result("rev-parse", "--verify", "--quiet", "--end-of-options", f"HEAD:{sidecar_of(path)}")
+def _is_committed(snapshot: Snapshot, path: str) -> bool:
+    """Whether the sidecar on disk, or the document in the index, is the one in HEAD."""
+    repo, kept = snapshot.ws.repo, snapshot.in_place.get(path)
+    here = kept.entry.oid if kept else blob_oid(read_sidecar_bytes(repo.root, path), repo.oid_format)
+    named = f"HEAD:{document_path(snapshot, path)}"
+    answer = repo.git.result("rev-parse", "--verify", "--quiet", "--end-of-options", named)
     return answer.stdout.decode().strip() == here
 
 
@@ -247,11 +253,16 @@ class Past:
 
     def recipe(self, commit: str, path: str) -> Recipe | None:
         """The asset's recipe at a commit; None where it had none that can be read."""
-        data = self.read(commit, sidecar_of(path))
+        data = self.read(commit, sidecar_of(path)) or self._read_document(commit, path)
         try:
             return parse_recipe(data, sidecar_of(path)) if data is not None else None
         except InvalidError:
             return None
+
+    def _read_document(self, commit: str, path: str) -> bytes | None:
+        """The same of an asset that was kept in place."""
+        data = self.read(commit, path)
+        return data if data is not None and looks_like_document(data) else None
 
     def names(self, commit: str) -> list[str]:
         """The path of every file at a commit."""

@@ -12,6 +12,7 @@ import time
 from regen_vcs.engine.memory import is_racy, sig_of
 from regen_vcs.engine.queue_file import queue_path
 from regen_vcs.engine.quiet import ABSENT, FOLDER, answer_of, path_of, text_of
+from regen_vcs.errors import RegenError
 from regen_vcs.model.paths import parse_sequence
 from regen_vcs.platform.files import write_atomic
 
@@ -52,8 +53,11 @@ class Recorder:
             folders.add(path.rpartition("/")[0])
             if desired.facts.problem or desired.unmerged:
                 continue
-            if not self._watch_origin(snapshot, desired):
-                return False
+            try:
+                if not self._watch_origin(snapshot, desired):
+                    return False
+            except RegenError:
+                return False  # an input outside the repository, a generator that nothing defines
         for path in rows.keys() - snapshot.assets.keys():
             watched[f"{root}/{path}.regen.json"] = ABSENT
             folders.add(path.rpartition("/")[0])
@@ -102,7 +106,7 @@ class Recorder:
 def _fixed_paths(repo) -> list[str]:
     """What any answer rests on: the index, what configures us, our own memory, and the queue."""
     names = [f"{repo.root}/{name}" for name in ("regen.toml", ".gitattributes", ".gitignore")]
-    names += [f"{repo.state_dir}/{name}" for name in ("state.json", "journal")]
+    names += [f"{repo.state_dir}/{name}" for name in ("state.json", "journal", "workset")]
     return [f"{repo.git_dir}/index", *names, *(queue_path(repo.shared_dir) + end for end in ("", "-wal"))]
 
 

@@ -145,7 +145,7 @@ class Recording:
         hashes = self._note_inputs(ws)
         key = compute_key(recipe, self.asset, hashes)
         output = file_output(ws, self.asset, found, key)
-        ws.results.record(key, output.hash, self._record(recipe, output, hashes, seconds))
+        ws.results.record(key, output.hash, self._record(ws, recipe, output, hashes, seconds))
         ws.results.save_recipe(key, recipe_bytes(replace(recipe, output=None, review=None)))
         publish(ws, self.asset, replace(recipe, output=output))
         self.output, self.key = output, key
@@ -154,11 +154,13 @@ class Recording:
         """{input name: BLAKE3} of all inputs: as they were when each was first named."""
         return self._hashes.note(ws, self.asset, self._input_targets(ws))
 
-    def _record(self, recipe: Recipe, output: Output, hashes: Mapping[str, str], seconds: float) -> dict:
+    def _record(self, ws: Workspace, recipe: Recipe, output: Output, hashes: Mapping[str, str], seconds: float) -> dict:
         """The observation of this run, as a worker would have written it."""
         who = {"agent": self.agent, "task": self.task, "tool": self.tool}
         return {
             "at": _now("milliseconds"),
+            "asset": self.asset,
+            "repo": ws.uuid,
             "seconds": round(seconds, 4),
             "generator": recipe.generator,
             "generator_version": self._version,

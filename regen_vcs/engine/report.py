@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from regen_vcs.engine.known_remotely import known_hashes
 from regen_vcs.engine.prospects import estimate_seconds, prospects_of
 from regen_vcs.engine.status import Status, Survey, in_store
 from regen_vcs.engine.workspace import Workspace
@@ -9,14 +10,15 @@ from regen_vcs.errors import RegenError
 
 
 def status_document(ws: Workspace, survey: Survey) -> dict:
-    assets = [_entry(ws, survey, each) for each in survey.statuses]
+    in_remote = known_hashes(ws, {each.output for each in survey.statuses if each.output})
+    assets = [_entry(ws, survey, each, in_remote.get(each.output)) for each in survey.statuses]
     counts: dict[str, int] = {}
     for each in survey.statuses:
         counts[each.state] = counts.get(each.state, 0) + 1
     return {"assets": assets, "summary": counts, "bytes": _bytes(ws, survey, assets)}
 
 
-def _entry(ws: Workspace, survey: Survey, status: Status) -> dict:
+def _entry(ws: Workspace, survey: Survey, status: Status, in_remote: bool | None) -> dict:
     desired = survey.snapshot.assets.get(status.path)
     if desired is None:  # no sidecar: an orphan, unmanaged, or of the second layout
         stored = status.output is not None and ws.stores.has(status.output)
@@ -31,7 +33,7 @@ def _entry(ws: Workspace, survey: Survey, status: Status) -> dict:
         "output": "blake3:" + status.output if status.output else None,
         "on_disk": "blake3:" + status.on_disk if status.on_disk else None,
         "in_store": stored,
-        "in_remote": None,
+        "in_remote": in_remote,
         "can_regenerate": _can_regenerate(survey, status),
         "size": status.size,
         "seconds": estimate_seconds(survey.snapshot, desired) if status.generator and desired else None,

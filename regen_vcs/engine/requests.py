@@ -31,7 +31,7 @@ def requests_for(
     seconds = {path: _estimate(snapshot, snapshot.assets[path], learned) for path in needs}
     below = downstream_seconds(needs, seconds)
     requests = [
-        _request(snapshot, snapshot.assets[path], seconds[path], below[path], sorted(waits & needs.keys()), force)
+        _request(snapshot, snapshot.assets[path], seconds[path], below[path], sorted(waits), force)
         for path, waits in needs.items()
     ]
     return requests, refused

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Mapping
 
 from regen_vcs.engine.definitions import Definitions
+from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.sidecars import write_in_tree
-from regen_vcs.engine.sync import look
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError, UsageError
 from regen_vcs.generators import registry
@@ -87,7 +87,7 @@ def export_path(generator: str) -> str:
 
 def used_generators(ws: Workspace) -> list[str]:
     """Every generator that a recipe here or regen.toml names, sorted."""
-    recipes = {each.facts.generator for each in look(ws, paths=set()).assets.values()} - {None}
+    recipes = {each.facts.generator for each in look_at_both(ws, paths=set()).assets.values()} - {None}
     return sorted(recipes | set(Definitions(ws, from_disk=True).project.generator_names()))
 
 

@@ -10,11 +10,13 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 
+from regen_vcs.engine.filling import Filler
+from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.making import force_since, is_up_to_date
 from regen_vcs.engine.production import Order, Take, make_order
 from regen_vcs.engine.queue import Job, Owner, open_queue
 from regen_vcs.engine.settling import Made, settle
-from regen_vcs.engine.sync import Snapshot, look
+from regen_vcs.engine.sync import Snapshot
 from regen_vcs.engine.worker import Obsolete, Present, Worker
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
@@ -25,21 +27,21 @@ _POLL = 0.2
 
 
 def serve(
-    ws: Workspace, *, slots: int, background: bool = False, idle: float | None = IDLE_SECONDS, budget: float | None = None,
+    ws: Workspace, *, slots: int, background: bool = False, idle: float | None = IDLE_SECONDS, budget: float | None = None, fills: bool = False,
     progress: Callable[[str, float, str], None] | None = None, tick: Callable[[], None] | None = None,
 ) -> Iterator[Made]:
     """Make what is queued; yields what became of each job.
 
     background: end at once if this repository has a worker already. idle: seconds without work after which to end;
-    None: never. tick: called from this thread several times a second. KeyboardInterrupt, Interrupted and whatever `tick`
-    raises end it too; what runs then goes back into the queue.
+    None: never. fills: whether it brings what working sets miss when nothing is queued. tick: called from this thread several times a second. KeyboardInterrupt, Interrupted and whatever `tick`
+    raises end it too; what runs then goes back into the queue. RegenError where the repository is gone or was moved.
     """
     folder = ws.repo.shared_dir
     lock = FileLock(os.path.join(folder, "worker.lock"))
     os.makedirs(folder, exist_ok=True)
     while lock.acquire(timeout=0, shared=not background) or not background:
         try:
-            yield from _serve(ws, folder, slots, idle, budget, progress, tick)
+            yield from _serve(ws, folder, slots, idle, budget, fills, progress, tick)
         finally:
             lock.release()
         # Whoever queued something while we held the lock relied on us; only now can nobody do so any more.
@@ -48,14 +50,19 @@ def serve(
                 return
 
 
-def _serve(ws: Workspace, folder: str, slots: int, idle: float | None, budget: float | None, progress, tick) -> Iterator[Made]:
-    desk = Desk(ws.environ, ws.root)
+def _serve(
+    ws: Workspace, folder: str, slots: int, idle: float | None, budget: float | None, fills: bool, progress, tick
+) -> Iterator[Made]:
+    ground = Ground(folder)
+    desk = Desk(ws.environ, ground)
     try:
         with open_queue(folder) as queue, Owner(folder) as owner, Worker(
             queue, folder, owner, desk, ws.environ, slots=slots, budget=budget, progress=progress
         ) as worker:
+            filler = Filler(ws, desk.workspace, queue) if fills else None
             busy_at = time.monotonic()
             while True:
+                ground.require()
                 if tick:
                     tick()
                 made = list(worker.turn())
@@ -64,19 +71,41 @@ def _serve(ws: Workspace, folder: str, slots: int, idle: float | None, budget: f
                     busy_at = time.monotonic()
                     continue
                 soon = queue.next_start()
-                if soon is None and idle is not None and time.monotonic() - busy_at >= idle:
+                if soon is None and filler and filler.step():
+                    busy_at = time.monotonic()
+                elif soon is None and idle is not None and time.monotonic() - busy_at >= idle:
                     return
-                time.sleep(_POLL if soon is None else min(max(soon, 0.01), _POLL))
+                time.sleep(_POLL if soon is None or worker.holds_back else min(max(soon, 0.01), _POLL))
     finally:
         desk.close()
+
+
+class Ground:
+    """The repository that a worker began in. Deleted or moved away, nothing of it may be written where it was."""
+
+    def __init__(self, folder: str):
+        """folder: `Repo.shared_dir`, which is there."""
+        self._folder = folder
+        self._identity = self._look()
+
+    def require(self) -> None:
+        """RegenError where it is not there any more."""
+        if self._look() != self._identity:
+            raise RegenError(f"{os.path.dirname(self._folder)}: the repository is gone", "a worker works where it was started")
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found.st_dev, found.st_ino
 
 
 class Desk:
     """Every job is looked at anew: git may have gone elsewhere since it was queued."""
 
-    def __init__(self, environ: Mapping[str, str], root: str):
-        self._environ = environ
-        self._home = root
+    def __init__(self, environ: Mapping[str, str], ground: Ground):
+        self._environ, self._ground = environ, ground
         self._open: dict[str, Workspace] = {}
         self._looks: dict[str, Snapshot] = {}
 
@@ -85,13 +114,14 @@ class Desk:
             ws.close()
 
     def start(self, jobs: list[Job]) -> list[tuple[Job, Order | RegenError | Present, Snapshot | None]]:
+        self._ground.require()
         started = []
         for root in dict.fromkeys(job.worktree for job in jobs):
             mine = [job for job in jobs if job.worktree == root]
             try:
-                ws = self._workspace(root)
+                ws = self.workspace(root)
                 ws.reload_state()
-                snapshot = self._looks[root] = look(ws, paths={job.path for job in mine})
+                snapshot = self._looks[root] = look_at_both(ws, paths={job.path for job in mine})
             except (RegenError, OSError) as error:
                 gone = Obsolete(f"its worktree {root} cannot be used: {error}")
                 started += [(job, gone, None) for job in mine]
@@ -100,6 +130,7 @@ class Desk:
         return started
 
     def settle(self, ended: list[tuple[Job, Take | RegenError]]) -> list[Made]:
+        self._ground.require()
         made: dict[int, Made] = {}
         for root in dict.fromkeys(job.worktree for job, _ in ended):
             mine = [(job, result) for job, result in ended if job.worktree == root]
@@ -108,18 +139,22 @@ class Desk:
 
     def _settle(self, root: str, mine: list[tuple[Job, Take | RegenError]]) -> dict[int, Made]:
         try:
-            ws = self._workspace(root)
-            results = settle(ws, self._looks[root], [(job.path, result) for job, result in mine], by_user=False)
+            ws = self.workspace(root)
+            batch = [(job.path, result) for job, result in mine]
+            named = {job.path for job, _ in mine if job.by_user}
+            results = settle(ws, self._looks[root], batch, by_user=False, named=named)
             ws.memo.save()
         except (RegenError, OSError, KeyError) as error:
-            failure = error if isinstance(error, RegenError) else RegenError(f"{root}: {error}")
+            what = error.what if isinstance(error, RegenError) else error
+            failure = RegenError(f"its worktree {root} cannot be used: {what}")
             results = [Made(job.path, "failed", None, failure, None) for job, _ in mine]
         return {job.id: made for (job, _), made in zip(mine, results, strict=True)}
 
-    def _workspace(self, root: str) -> Workspace:
+    def workspace(self, root: str) -> Workspace:
+        """The open workspace of a worktree. RegenError where that is gone."""
+        if not os.path.isdir(root):
+            raise RegenError("it is gone")
         if root not in self._open:
-            if not os.path.isdir(root):
-                raise RegenError("it is gone")
             self._open[root] = Workspace.open(root, self._environ)
         return self._open[root]
 

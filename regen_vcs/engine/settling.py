@@ -6,11 +6,14 @@ Only the user's own verbs (`by_user`) set a sidecar's output. Whoever else makes
 from __future__ import annotations
 
 from collections import namedtuple
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from regen_vcs.engine.desired import Desired, read_one
 from regen_vcs.engine.ignoring import refresh_ignores
+from regen_vcs.engine.in_place_settling import settle_take
+from regen_vcs.engine.in_place_snapshot import adopt, include, include_again
 from regen_vcs.engine.memory import EMPTY_ROW
 from regen_vcs.engine.planner import is_edited
 from regen_vcs.engine.production import JobFailed, Take
@@ -27,37 +30,66 @@ Made = namedtuple("Made", ("path", "verdict", "take", "error", "score"))
 
 
 def reread(ws: Workspace, snapshot: Snapshot, path: str) -> None:
-    """Look at one sidecar again."""
+    """Look at one asset's recipe again."""
+    if path in snapshot.in_place:
+        include_again(snapshot, path)
+        return
     old = snapshot.assets.get(path)
     tracked = old.tracked if old else False
     snapshot.assets[path] = read_one(ws.repo, path, ws.state, ws.memo, tracked=tracked, skip=False)
 
 
 def settle(
-    ws: Workspace, snapshot: Snapshot, batch: list[tuple[str, Take | RegenError]], by_user: bool
+    ws: Workspace, snapshot: Snapshot, batch: list[tuple[str, Take | RegenError]], by_user: bool, *, named: Collection[str] = ()
 ) -> list[Made]:
-    """Give results their places, under the worktree's lock. `snapshot` learns of what has changed."""
+    """Give results their places, under the worktree's lock. `snapshot` learns of what has changed.
+
+    named: what somebody asked for, though he does not wait for it: it is shown even outside the working set, as all of the
+    user's own is.
+    """
     paths = {path for path, _ in batch}
     with WorktreeLock(ws):
         ws.reload_state()
         here = look(ws, paths=paths, also=paths)
         refresh_ignores(ws, here, [path for path in paths if path in here.assets])  # a recipe may be new to git, or to us
+        include(here)
         here.inputs.from_disk = snapshot.inputs.from_disk
         here.inputs.preload([here.assets[path] for path in paths if path in here.assets])
-        made = [_settle_one(ws, here, path, result, by_user) for path, result in batch]
+        made = [_settle_one(ws, here, path, result, by_user, path in named) for path, result in batch]
+        _count(ws, here, made, by_user)
         tidy_spare(ws)
         remember(here, {each.path for each in made if each.verdict not in ("made", "restored")})
         # What comes after in this run sees the new outputs.
         for path in paths & here.assets.keys():
-            snapshot.assets[path] = here.assets[path]
-            snapshot.observed[path] = here.seen(path)
+            adopt(snapshot, here, path)
     return made
 
 
-def _settle_one(ws: Workspace, here: Snapshot, path: str, result: Take | RegenError, by_user: bool) -> Made:
+def _count(ws: Workspace, here: Snapshot, made: list[Made], by_user: bool) -> None:
+    """For `du`: runs that went well or failed, and those that an earlier take has saved."""
+    for each in made:
+        if each.take is None:
+            desired = here.assets.get(each.path)
+            if isinstance(each.error, JobFailed) and desired is not None and desired.facts.generator:
+                ws.tally.add("failed", desired.facts.generator)
+            continue
+        generator = each.take.order.recipe.generator
+        if each.take.reused:
+            seconds = each.take.record.get("seconds")  # of a sequence: all its frames, however long ago
+            ws.tally.add("reused", generator, 1, seconds if isinstance(seconds, int | float) else each.take.seconds)
+            continue
+        ws.tally.add("made", generator, 1, each.take.seconds)
+        if not by_user and each.verdict in ("restored", "equal", "drifted"):
+            ws.tally.add("missed", generator)
+    ws.tally.flush(now=False)
+
+
+def _settle_one(ws: Workspace, here: Snapshot, path: str, result: Take | RegenError, by_user: bool, named: bool) -> Made:
     try:
         if isinstance(result, RegenError):
             return _settle_failure(ws, here, path, result)
+        if not (by_user or named) and path in here.assets and not is_shown(ws, here, path):
+            return _leave_in_store(ws, here, path, result)
         return _settle_take(ws, here, path, result, by_user)
     except RegenError as error:
         return Made(path, "failed", None, error, None)
@@ -73,6 +105,8 @@ def _settle_failure(ws: Workspace, here: Snapshot, path: str, error: RegenError)
             key = None
         log = error.log if isinstance(error, JobFailed) else None
         ws.state.failed[path] = {"key": key, "reason": error.what, "log": log, "at": _now()}
+        if path in here.in_place:
+            ws.state.failed[path]["in_place"] = True  # kept by looks that do not know the asset
     return Made(path, "failed", None, error, None)
 
 
@@ -84,6 +118,9 @@ def _settle_take(ws: Workspace, here: Snapshot, path: str, take: Take, by_user: 
         return Made(path, "filed", take, None, None)
     facts = desired.facts
     ws.state.failed.pop(path, None)
+    if path in here.in_place:
+        settled = settle_take(ws, here, path, take, by_user)
+        return Made(path, settled.verdict, take, None, settled.score)
     executor = Executor(here)
     _rescue_edited(ws, here, path)
     if facts.out_hash is None or facts.out_key != take.order.key:
@@ -96,6 +133,22 @@ def _settle_take(ws: Workspace, here: Snapshot, path: str, take: Take, by_user: 
     if facts.out_content and take.output.content == facts.out_content:
         return _stand_in(ws, here, executor, desired, take, "equal", 1.0)
     return _stand_in(ws, here, executor, desired, take, "drifted", measure(ws, facts.out_hash, take.hash))
+
+
+def is_shown(ws: Workspace, here: Snapshot, path: str) -> bool:
+    """Whether what is made of an asset belongs into this worktree: it is in the working set, or something of it is there."""
+    return here.seen(path).kind != "absent" or ws.working_set.wants(here.assets[path])
+
+
+def _leave_in_store(ws: Workspace, here: Snapshot, path: str, take: Take) -> Made:
+    """A take of an asset outside the working set: others are made from it, or somebody fetches it later."""
+    facts = here.assets[path].facts
+    if here.inputs.key_of(here.assets[path]) == take.order.key:
+        ws.state.failed.pop(path, None)
+    verdict = "restored" if take.hash == facts.out_hash else "filed"
+    if verdict == "filed" and facts.out_content and take.output.content == facts.out_content:
+        verdict = "equal"
+    return Made(path, verdict, take, None, 1.0 if verdict == "equal" else None)
 
 
 def _rescue_edited(ws: Workspace, here: Snapshot, path: str) -> None:

@@ -18,7 +18,6 @@ from regen_vcs.git import config as git_config
 from regen_vcs.git.managed_block import read_file, replace_file
 from regen_vcs.git.run import Git
 from regen_vcs.git.version import in_place
-from regen_vcs.stores.results import Repos
 
 _FIRST_PROJECT_FILE = """\
 # regen.toml says what could run in this repository and the defaults of `regen-vcs generate`.
@@ -59,7 +58,7 @@ def init(ws: Workspace) -> SetUp:
             file.write(_FIRST_PROJECT_FILE)
         actions.append(f"wrote {PROJECT_FILE}: generators and defaults go there")
     os.makedirs(ws.repo.state_dir, exist_ok=True)
-    Repos(os.path.join(ws.settings.get("keepDir"), "v1")).register(ws.uuid, ws.repo.common_dir)
+    ws.register()
     installed = install.install_hooks(ws.repo, launcher())
     hooks_in_place = install.hooks_in_place(ws.repo)
     install.set_drivers(

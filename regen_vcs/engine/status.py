@@ -10,12 +10,16 @@ from collections import namedtuple
 
 from regen_vcs.engine import in_place
 from regen_vcs.engine.desired import Desired
+from regen_vcs.engine.in_place_snapshot import include
+from regen_vcs.engine.in_place_sync import is_wanted
+from regen_vcs.engine.in_place_takes import NotedTake, noted_takes
 from regen_vcs.engine.memory import EMPTY_ROW, Row
 from regen_vcs.engine.observe import size_of_files
 from regen_vcs.engine.planner import Observed, is_edited
 from regen_vcs.engine.queue_file import has_queue
 from regen_vcs.engine.quiet_recorder import Recorder
 from regen_vcs.engine.sync import Snapshot, WorktreeLock, has_all, look, remember, store_files
+from regen_vcs.engine.workset import OUTSIDE
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError
 from regen_vcs.git.tracking import media_files, tracked_patterns
@@ -26,7 +30,8 @@ Survey = namedtuple("Survey", ("statuses", "snapshot", "jobs"), defaults=({},))
 
 
 def survey(ws: Workspace) -> Survey:
-    """Every asset's state, in order of path. Edited assets found on the way are brought into keep."""
+    """Every asset's state, of both layouts, in order of path. Edited assets found on the way are brought into keep."""
+    _ = ws.working_set.selectors  # one that cannot be read is told at once, not of every asset
     snapshot = look(ws)
     inputs = snapshot.inputs
     with_inputs = [each for each in snapshot.assets.values() if each.facts.inputs]
@@ -41,22 +46,20 @@ def survey(ws: Workspace) -> Survey:
             statuses.append(Status(path, "orphan", reason, None, None, None, seen.hash, _size(seen)))
     _keep_edited(ws, snapshot, statuses)
     statuses += _unmanaged(ws, snapshot)
+    statuses += _in_place_statuses(snapshot)
     statuses.sort(key=lambda each: each.path)
     return Survey(statuses, snapshot)
 
 
 def survey_all(ws: Workspace) -> Survey:
-    """As `survey`, with the assets of the second layout, which have no sidecars."""
+    """As `survey`, with what the queue has of them."""
     recorder = Recorder(ws)
     found = survey(ws)
     if has_queue(ws.repo.shared_dir):
         found = _with_jobs(ws, found)
-    if not in_place.is_used(ws):
-        if not tracked_patterns(ws.repo):
-            recorder.record(found.snapshot, found.statuses)
-        return found
-    more = [_in_place_status(ws, each) for each in in_place.look_in_place(ws) if each.path not in found.snapshot.assets]
-    return found._replace(statuses=sorted([*found.statuses, *more], key=lambda each: each.path))
+    if not in_place.is_used(ws) and not tracked_patterns(ws.repo):
+        recorder.record(found.snapshot, found.statuses)
+    return found
 
 
 def _with_jobs(ws: Workspace, survey: Survey) -> Survey:
@@ -88,10 +91,58 @@ def _with_jobs(ws: Workspace, survey: Survey) -> Survey:
     return survey._replace(statuses=told, jobs=jobs)
 
 
-def _in_place_status(ws: Workspace, asset: in_place.Asset) -> Status:
-    facts = asset.facts
-    state, reason = in_place.state_of(ws, asset)
-    return Status(asset.path, state, reason, facts.generator, facts.out_key, facts.out_hash, asset.bytes_hash, facts.out_size)
+def _in_place_statuses(snapshot: Snapshot) -> list[Status]:
+    """Those of the second layout, which the snapshot shows afterwards."""
+    ws = snapshot.ws
+    if not in_place.is_used(ws):
+        return []
+    sidecars = set(snapshot.assets)
+    assets = in_place.look_in_place(ws)
+    include(snapshot, assets)
+    snapshot.inputs.preload([snapshot.assets[path] for path in snapshot.in_place])
+    noted = noted_takes(ws)
+    return [_in_place_status(snapshot, each, noted.get(each.path)) for each in assets if each.path not in sidecars]
+
+
+def _in_place_status(snapshot: Snapshot, asset: in_place.Asset, noted: NotedTake | None) -> Status:
+    facts, path = asset.facts, asset.path
+    state, reason = in_place.state_of(snapshot.ws, asset)
+    key = None
+    if state in ("missing", "pending") and asset.disk.kind == in_place.DOCUMENT and not is_wanted(snapshot.ws, asset):
+        state, reason = "skipped", OUTSIDE
+    if facts.generator is not None and state not in ("invalid", "unmanaged"):
+        try:
+            key = snapshot.inputs.key_of(snapshot.assets[path])
+            state, reason = _state_of_made(snapshot, path, key, state, reason, noted)
+        except InvalidError as error:
+            state, reason = "invalid", error.what
+    return Status(path, state, reason, facts.generator, key, facts.out_hash, asset.bytes_hash, facts.out_size)
+
+
+def _state_of_made(
+    snapshot: Snapshot, path: str, key: str | None, state: str, reason: str | None, noted: NotedTake | None
+) -> tuple[str, str | None]:
+    """What a recipe adds to what its bytes say: failed, proposed, drifted, stale."""
+    desired = snapshot.assets[path]
+    failure = snapshot.ws.state.failed.get(path)
+    if state == "skipped":
+        return state, reason
+    if failure and failure["key"] == key:
+        return "failed", failure["reason"].removeprefix(f"{path}: ")
+    if state == "modified":
+        return state, reason
+    if noted and noted.key == key and noted.hash != desired.facts.out_hash:
+        return noted.kind, _NOTED[noted.kind]
+    stale = staleness(snapshot, desired, key)
+    if stale and state == "missing":
+        return state, f"{reason}; {stale}"
+    return ("stale", stale) if stale and state == "ok" else (state, reason)
+
+
+_NOTED = {
+    "proposed": "made, but nobody has accepted it; it is in the store: regen-vcs accept",
+    "drifted": "regenerated with another result, which is in the store: regen-vcs accept, or forget it: regen-vcs fetch",
+}
 
 
 def _unmanaged(ws: Workspace, snapshot: Snapshot) -> list[Status]:
@@ -176,13 +227,18 @@ def _state(snapshot: Snapshot, desired: Desired, row: Row, seen: Observed) -> tu
         return "invalid", "its sidecar is deleted but still in git's index (git restore, or git rm)", None
     try:
         key = snapshot.inputs.key_of(desired)
+        if not snapshot.ws.working_set.wants(desired) and _byte_state(desired, row, seen, None)[0] in ("missing", "pending"):
+            return "skipped", OUTSIDE, key
         stale = staleness(snapshot, desired, key)
     except InvalidError as error:
         return "invalid", error.what, None
     failure = snapshot.ws.state.failed.get(desired.path)
     if failure and failure["key"] == key:
         return "failed", failure["reason"].removeprefix(f"{desired.path}: "), key
-    return (*_byte_state(desired, row, seen, stale), key)
+    state, reason = _byte_state(desired, row, seen, stale)
+    if key is None and facts.generator is not None and reason is None and (away := snapshot.inputs.root_problem(desired)):
+        reason = f"not known whether it is stale: its input {away.what}" if state == "ok" else f"blocked: its input {away.what}"
+    return state, reason, key
 
 
 def _byte_state(desired: Desired, row: Row, seen: Observed, stale: str | None) -> tuple[str, str | None]:
@@ -215,9 +271,10 @@ def staleness(snapshot: Snapshot, desired: Desired, key: str | None) -> str | No
     if facts.generator is None or facts.out_hash is None:
         return None
     if key is None:
-        return "an input is pending or missing"
+        return None if snapshot.inputs.root_problem(desired) else "an input is pending or missing"
     if key != facts.out_key:
-        return "the recipe or an input has changed since it was made"
+        edited = _edited_in_roots(snapshot, desired) if facts.inputs else []
+        return f"input edited: {', '.join(edited)}" if edited else "the recipe or an input has changed since it was made"
     if facts.inputs:
         edited = snapshot.inputs.edited(list(snapshot.inputs.targets(desired).values()))
         if edited:
@@ -225,6 +282,16 @@ def staleness(snapshot: Snapshot, desired: Desired, key: str | None) -> str | No
     if facts.definition is not None and not snapshot.definitions_on_disk.is_current(facts.generator, facts.definition):
         return f"the definition of {facts.generator} has changed"
     return None
+
+
+def _edited_in_roots(snapshot: Snapshot, desired: Desired) -> list[str]:
+    """Its inputs below named roots that have other bytes than the accepted output was made from, as far as that is on record."""
+    named = {name: target for name, target in snapshot.inputs.targets(desired).items() if target.startswith("@")}
+    for record in snapshot.ws.results.takes(desired.facts.out_key) if named and desired.facts.out_key else ():
+        made_from = record.get("inputs")
+        if isinstance(made_from, dict):
+            return [each for name, each in named.items() if made_from.get(name) not in (None, f"blake3:{snapshot.inputs.hash_of(each)}")]
+    return []
 
 
 def _size(seen: Observed) -> int:

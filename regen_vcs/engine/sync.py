@@ -30,6 +30,7 @@ from regen_vcs.stores import links
 TYPE_CHECKING = False  # as typing has it: importing that costs a hook 10 ms
 if TYPE_CHECKING:
     from regen_vcs.engine.definitions import Definitions
+    from regen_vcs.engine.in_place import Asset
 
 # Hooks and the filter leave the work to the holder after this; the user's verbs wait for ever (with progress).
 _HOOK_PATIENCE = 2.0
@@ -55,6 +56,7 @@ class Snapshot:
         self.ws = ws
         self.assets = tree.assets
         self.listing, self.settled, self.refused = tree.listing, tree.settled, tree.refused
+        self.in_place: dict[str, Asset] = {}  # those of `assets` that are of the second layout: in_place_snapshot.include
         self.observed: dict[str, Observed] = {}
         self.inputs = Inputs(ws.repo, ws.state, ws.memo, tree.assets, ws.settings.roots())
 
@@ -126,7 +128,7 @@ def sync(
 ) -> Outcome:
     """Plan, and execute what the stores can give, until no newcomer has asked for more. `paths`: only these assets.
 
-    Regenerations are left in the outcome's plan: they run without the lock (engine/checkout.py).
+    Regenerations and fetches are left in the outcome's plan: they run without the lock (engine/checkout.py).
 
     Raises RegenError only where nothing could be done at all; what fails for one asset is in the outcome.
     """
@@ -196,7 +198,16 @@ class WorktreeLock:
         return news
 
     def try_acquire(self) -> bool:
-        return self._lock.acquire(timeout=0)
+        return self._lock.acquire(timeout=0) and self._rely()
+
+    def _rely(self) -> bool:
+        """Whoever has this lock is about to put objects somewhere, or to name them: gc leaves them where they are."""
+        try:
+            self._ws.stores.relying().__enter__()
+        except BaseException:
+            self._lock.release()
+            raise
+        return True
 
     def unchanged_since(self, state: State) -> bool:
         """Whether no other process has written the state since it was read here."""
@@ -209,13 +220,18 @@ class WorktreeLock:
                 waiting()
             held = self._lock.acquire(timeout=None if patient else _HOOK_PATIENCE)
         if held:
+            self._rely()
             self._answered = self.generation()
+            _register(self._ws)
         return held
 
     def release(self) -> None:
-        if self.generation() > 1 << 16:
-            os.truncate(self._counter, 0)  # nobody but the holder ever shrinks it
-        self._lock.release()
+        try:
+            if self.generation() > 1 << 16:
+                os.truncate(self._counter, 0)  # nobody but the holder ever shrinks it
+        finally:
+            self._ws.stores.relying().__exit__()
+            self._lock.release()
 
     def __enter__(self) -> WorktreeLock:
         self.acquire(patient=True)
@@ -237,6 +253,13 @@ class WorktreeLock:
                 return  # theirs, not ours: the next sync says it again
 
 
+def _register(ws: Workspace) -> None:
+    try:
+        ws.register()
+    except RegenError:
+        pass  # a store that cannot be written: no gc of ours removes from it either
+
+
 def _sync_once(
     ws: Workspace, trigger: Trigger, paths: set[str] | None, progress: Callable[[Step, int, int], None] | None
 ) -> Outcome:
@@ -256,8 +279,12 @@ def _sync_once(
 def _plan(snapshot: Snapshot, trigger: Trigger, paths: set[str] | None) -> Plan:
     ws = snapshot.ws
     assets = snapshot.assets if paths is None else {p: d for p, d in snapshot.assets.items() if p in paths}
-    needy = [each for each in assets.values() if _needs_bytes(each, snapshot.seen(each.path))]
+    snapshot.inputs.roots.hurried = trigger.name in (HOOK.name, FILTER.name)
+    wants, everything = ws.working_set.wants, ws.working_set.is_everything
+    needy = [each for each in assets.values() if _needs_bytes(each, snapshot.seen(each.path)) and (everything or wants(each))]
     bring = find_sources(snapshot, needy)
+    if not everything:
+        add_inputs_from_outside(snapshot, bring)
     rows = ws.state.rows if paths is None else {p: r for p, r in ws.state.rows.items() if p in paths}
     missing_policy = ws.settings.get("checkout.missing") if any(b.source == "regenerate" for b in bring.values()) else ""
     wait = None
@@ -268,9 +295,21 @@ def _plan(snapshot: Snapshot, trigger: Trigger, paths: set[str] | None) -> Plan:
         generates=trigger.generates and (trigger.by_hand or missing_policy == "regenerate"),
         wait=wait,
         by_hand=trigger.by_hand,
-        wanted=lambda path: True,
+        wanted=(lambda path: True) if everything else (lambda path: path in bring or wants(assets[path])),
     )
     return plan_sync(assets, rows, snapshot.observed, bring, policy, remembers=ws.state.exists)
+
+
+def add_inputs_from_outside(snapshot: Snapshot, bring: dict[str, Bring]) -> None:
+    """What is made again from assets outside the working set needs their bytes; in a store is enough."""
+    todo = list(bring.values())
+    while todo:
+        names = {name for each in todo if each.source == "regenerate" for name in each.inputs} - bring.keys()
+        needy = [snapshot.assets[name] for name in sorted(names)]
+        found = find_sources(snapshot, [each for each in needy if _needs_bytes(each, snapshot.seen(each.path))])
+        found = {path: source for path, source in found.items() if source.source != "store"}
+        bring.update(found)
+        todo = list(found.values())
 
 
 def _sweep(snapshot: Snapshot) -> None:
@@ -306,6 +345,8 @@ def find_sources(snapshot: Snapshot, needy: list[Desired]) -> dict[str, Bring]:
         )
 
         bring.update(prospects_of(snapshot, nowhere))
+        if (far := snapshot.ws.far) is not None:
+            bring.update((each.path, far.bring(each, bring[each.path])) for each in nowhere)
     return bring
 
 
@@ -323,10 +364,14 @@ def has_all(stores, whole_hash: str, is_tree: bool) -> bool:
 
 
 class Executor:
-    """Spends a plan. What fails for one asset is noted and does not stop the others."""
+    """Spends a plan. What fails for one asset is noted and does not stop the others.
 
-    def __init__(self, snapshot: Snapshot, progress: Callable[[Step, int, int], None] | None = None):
+    keeps_spares: what leaves the worktree unmodified may lie in the spare pool; False: it is to free its room.
+    """
+
+    def __init__(self, snapshot: Snapshot, progress: Callable[[Step, int, int], None] | None = None, *, keeps_spares: bool = True):
         self._snapshot = snapshot
+        self._keeps_spares = keeps_spares
         self._ws = snapshot.ws
         self._progress = progress
         self._done: list[Step] = []
@@ -338,7 +383,6 @@ class Executor:
             REMOVE: self._remove,
             RESCUE: self._rescue,
             MATERIALISE: self._materialise,
-            FETCH: self._fetch,
         }
         try:
             self._keep_edited()
@@ -357,11 +401,20 @@ class Executor:
                 except (RegenError, OSError) as error:
                     self._failed[step.path] = as_regen_error(step.path, error)
         finally:
+            self._count_hits()
             tidy_spare(self._ws)
             self._remember(plan)
         if self._link_warning and any(step.action == MATERIALISE for step in self._done):
             plan.notices.append(self._link_warning)
         return Outcome(plan, self._done, self._failed)
+
+    def _count_hits(self) -> None:
+        """What came from a store and would have had to be made."""
+        for step in self._done:
+            if step.action == MATERIALISE:
+                facts = self._snapshot.assets[step.path].facts
+                if facts.generator is not None:
+                    self._ws.tally.add("hits", facts.generator, 1, facts.out_size)
 
     # -- looking after edited bytes ------------------------------------------------------------------------------
 
@@ -377,7 +430,7 @@ class Executor:
 
     def _note_intents(self, plan: Plan) -> None:
         """Should we die, what we have put on disk by then is known to be ours. Where that cannot be noted, none is put."""
-        steps = plan.of(MATERIALISE, FETCH)
+        steps = plan.of(MATERIALISE)
         if not steps:
             return
         try:
@@ -456,7 +509,7 @@ class Executor:
         file_hash, sig = found
         if not self._ws.stores.has(file_hash):
             self._ws.stores.ingest_file(f"{self._ws.root}/{path}", expect=file_hash)
-        if self._ws.spare.put(self._ws.tree, path, file_hash, parse_sig(sig)):
+        if self._keeps_spares and self._ws.spare.put(self._ws.tree, path, file_hash, parse_sig(sig)):
             return
         st = self._ws.tree.stat(path)
         if st is None:
@@ -480,9 +533,6 @@ class Executor:
         if st is not None:
             raise RegenError(f"{path}: came to be there while regen-vcs was at work; it was left alone", "run: regen-vcs sync")
 
-    def _fetch(self, step: Step) -> None:
-        raise RegenError(f"{step.path}: no remote is configured")
-
     def _check_sidecar(self, path: str) -> None:
         """The sidecar is still the one (or as absent) as when this step was planned."""
         desired = self._snapshot.assets.get(path)
@@ -500,7 +550,7 @@ class Executor:
     # -- remembering ---------------------------------------------------------------------------------------------
 
     def _remember(self, plan: Plan) -> None:
-        undecided = {step.path for step in plan.of(REFUSE, QUEUE, REGENERATE)} | self._failed.keys()
+        undecided = {step.path for step in plan.of(REFUSE, QUEUE, REGENERATE, FETCH)} | self._failed.keys()
         remember(self._snapshot, undecided)
 
 
@@ -514,7 +564,7 @@ def remember(snapshot: Snapshot, undecided: set[str] = frozenset()) -> None:
     ws = snapshot.ws
     rows, remembers = dict(ws.state.rows), ws.state.exists
     for path, desired in snapshot.assets.items():
-        if path in snapshot.observed and not desired.unmerged:
+        if path in snapshot.observed and not desired.unmerged and path not in snapshot.in_place:
             old = rows.get(path, EMPTY_ROW)
             rows[path] = _row_for(desired, old, snapshot.seen(path), path in undecided, remembers)
     for path in list(rows):
@@ -523,7 +573,7 @@ def remember(snapshot: Snapshot, undecided: set[str] = frozenset()) -> None:
             if rows[path] is None:
                 del rows[path]
     ws.state.rows = rows
-    ws.state.failed = {p: f for p, f in ws.state.failed.items() if p in snapshot.assets}
+    ws.state.failed = {p: f for p, f in ws.state.failed.items() if p in snapshot.assets or f.get("in_place")}
     try:
         ws.state.save()
     except OSError as error:

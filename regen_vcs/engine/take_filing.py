@@ -10,15 +10,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from regen_vcs import media
-from regen_vcs.engine.observe import member_name
+from regen_vcs.engine.observe import member_name, read_manifest
 from regen_vcs.engine.sync import has_all
 from regen_vcs.engine.takes import output_of_record, record_of_output
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
 from regen_vcs.generators import registry
+from regen_vcs.generators.scratch import JobFailed as NothingUsable
+from regen_vcs.generators.scratch import Scratch, collect_output
 from regen_vcs.model.manifest import Member, manifest_bytes
 from regen_vcs.model.paths import frames_text, parse_sequence
 from regen_vcs.model.recipe import Output, Recipe, recipe_bytes
+from regen_vcs.stores.witness import LOG, MADE, Witness
 
 _ORDER_FIELDS = (
     "path",  # the asset
@@ -78,6 +81,13 @@ class TakeFiling:
 
         Where the order wants another one made: none but what was made since it was given (by whoever had it before).
         """
+        with self._ws.stores.relying():
+            found = self._find_take(order)
+            if found is not None:
+                self._ws.lease.add([found.hash, *self._members_of(found)])
+        return found
+
+    def _find_take(self, order: Order) -> Take | None:
         accepted = order.recipe.output.hash if order.recipe.output and order.recipe.output.key == order.key else None
         found = None
         for record in self._ws.results.takes(order.key):
@@ -93,30 +103,69 @@ class TakeFiling:
 
     def failure(self, reason: str, hint: str | None, log: str | None, transient: bool) -> JobFailed:
         path = self._order.path
-        return JobFailed(f"{path}: {reason}", hint or f"what it printed: regen-vcs show --log {path}", log, transient)
+        told = f"what it printed: regen-vcs show --log {path}" if log else None
+        return JobFailed(f"{path}: {reason}", hint or told, log, transient)
+
+    def collect(self, scratch: Scratch, log: str | None) -> list[tuple[str, str, int]]:
+        """(name, absolute path, size) of what a run that ended well has made. JobFailed, with its log, where that is nothing
+        an asset could be."""
+        try:
+            return collect_output(scratch, self._order.path)
+        except NothingUsable as error:
+            raise self.failure(error.what, error.hint, log, False) from None
+
+    def _members_of(self, take: Take) -> list[str]:
+        return [member.hash for member in read_manifest(self._ws.stores, take.hash)] if take.is_tree else []
 
     def store_log(self, log: bytes) -> str | None:
-        return self._ws.stores.ingest_bytes(log, proven=True)[0] if log else None
+        if not log:
+            return None
+        with self._ws.stores.relying():
+            found = self._ws.stores.ingest_bytes(log, proven=True)[0]
+            self._ws.lease.add([found])
+            self._witness.saw(LOG, [found])
+        return found
+
+    @property
+    def _witness(self) -> Witness:
+        return Witness(self._ws.stores.keep.root)
 
     def file_take(self, order: Order, generator, found, result, seconds: float, log: str | None) -> Take:
         """Ingest what came out, and write down the observation."""
         proven = self._is_proven(order, generator)
         members = []
-        for name, path, size in found:
-            inner = member_name(order.path, name) if parse_sequence(order.path) else name
-            members.append(Member(inner, self._ws.stores.ingest_file(path, proven=proven)[0], size))
-        return self.file_members(order, generator, members, found[0][1], result, seconds, log)
+        with self._ws.stores.relying():
+            for name, path, size in found:
+                inner = member_name(order.path, name) if parse_sequence(order.path) else name
+                members.append(Member(inner, self._ws.stores.ingest_file(path, proven=proven)[0], size))
+            self._witness.saw(MADE, [member.hash for member in members])
+            return self.file_members(order, generator, members, found[0][1], result, seconds, log)
 
     def file_members(
         self, order: Order, generator, members: list[Member], first: str, result, seconds: float, log: str | None
     ) -> Take:
-        """Write down what came out; its files are in the stores already. first: where the first of them can be read."""
+        """Write down what came out; its files are in the stores already. first: where the first of them can be read.
+
+        gc leaves it alone, accepted or not, until the workspace is closed.
+        """
+        with self._ws.stores.relying():
+            for member in members:
+                if not self._ws.stores.has(member.hash):
+                    raise RegenError(f"{order.path}: {member.name or 'what was made'} left the store while it was being filed", "make it again")
+            take = self._file_members(order, generator, members, first, result, seconds, log)
+            self._ws.lease.add([take.hash, *(member.hash for member in members)])
+        return take
+
+    def _file_members(
+        self, order: Order, generator, members: list[Member], first: str, result, seconds: float, log: str | None
+    ) -> Take:
         stores, proven = self._ws.stores, self._is_proven(order, generator)
         sequence = parse_sequence(order.path)
         is_tree = bool(sequence) or not (len(members) == 1 and members[0].name == "")
         whole = members[0].hash
         if is_tree:
             whole = stores.ingest_bytes(manifest_bytes(members), proven=proven)[0]
+            self._witness.saw(MADE, [whole])
         output = Output(
             hash=whole,
             key=order.key,
@@ -129,6 +178,8 @@ class TakeFiling:
         )
         record = {
             "at": self._made_at or now_text(),
+            "asset": order.path,  # with `repo`: where a recipe belongs whose sidecar is lost
+            "repo": self._ws.uuid,
             "seconds": round(seconds, 4),
             "generator": order.recipe.generator,
             "generator_version": result.generator_version,

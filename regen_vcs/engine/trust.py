@@ -30,9 +30,11 @@ TYPE_CHECKING = False  # as typing has it: importing that costs a hook 10 ms
 if TYPE_CHECKING:
     from typing import Any
 
+    from regen_vcs.engine.definitions import Definitions
     from regen_vcs.engine.desired import Desired
     from regen_vcs.engine.project_file import ProjectFile
     from regen_vcs.engine.sync import Snapshot
+    from regen_vcs.engine.workspace import Workspace
 
 FORMAT = 1
 MAX_CONTENT_BYTES = 1 << 20  # longer files are named by their hash alone
@@ -245,6 +247,14 @@ def trust_store(snapshot: Snapshot) -> TrustStore:
     return open_store(store_path(snapshot.ws.environ, snapshot.ws.uuid))
 
 
+def untrusted_items(ws: Workspace, definitions: Definitions, generator: str) -> list[TrustItem]:
+    """What of a generator's table and code is not trusted, whatever it is to make. RegenError where it is not defined."""
+    if ":" not in generator or split_generator(generator)[0] in HARMLESS or not can_run_code(definitions.table(generator)):
+        return []
+    items = items_of(definitions.project, dict(definitions.code(generator).values()))
+    return open_store(store_path(ws.environ, ws.uuid)).untrusted(items)
+
+
 def items_for(snapshot: Snapshot, desired: Desired) -> list[TrustItem]:
     """What must be trusted before this asset's recipe may run. RegenError where its definition is not valid."""
     generator = desired.facts.generator
@@ -328,10 +338,10 @@ def _read_input(snapshot: Snapshot, item: TrustItem) -> bytes:
     inputs = snapshot.inputs
     if item.path.startswith("@"):
         try:
-            with open(inputs.root_path(item.path) or "", "rb") as file:
+            with open(inputs.roots.place(item.path), "rb") as file:
                 return file.read()
         except OSError as error:
-            raise RegenError(f"{item.path}: cannot be read: {error.strerror}", "see [roots] in your config.toml") from None
+            raise RegenError(f"{item.path}: cannot be read: {error.strerror}", "see: regen-vcs root") from None
     oid = None if inputs.is_asset(item.path) else inputs.oid_of(item.path)
     if oid is not None:
         return index.read_blobs(snapshot.ws.repo, [oid])[oid]

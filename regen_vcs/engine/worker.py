@@ -11,6 +11,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
+from regen_vcs.engine.named_roots import RootAway
 from regen_vcs.engine.production import JobFailed, Order, Producer, Take
 from regen_vcs.engine.queue import (
     BLOCKED,
@@ -33,6 +34,7 @@ from regen_vcs.engine.settling import Made
 from regen_vcs.engine.sync import Snapshot
 from regen_vcs.errors import Interrupted, RegenError
 from regen_vcs.model.plan import PAID
+from regen_vcs.model.quantities import human_duration
 
 # Jobs that are known to take less than this together are claimed at once, so that looking and settling cost once.
 _AHEAD_SECONDS = 0.5
@@ -90,9 +92,13 @@ class Budget:
 
     def settle(self, take: Take) -> None:
         """What a run has really cost, in place of what its table said: nothing for a take that was there already."""
-        cost = take.order.table.get("cost")
-        if take.order.table.get("paid") and self._limit is not None and cost is not None:
-            self.spent += (0.0 if take.reused else take.record.get("cost", cost)) - cost
+        self.correct(take.order, 0.0 if take.reused else take.record.get("cost"))
+
+    def correct(self, order: Order, cost: float | None) -> None:
+        """What running this has really cost, where that is known, in place of what its table said."""
+        expected = order.table.get("cost")
+        if order.table.get("paid") and self._limit is not None and expected is not None:
+            self.spent += (expected if cost is None else cost) - expected
 
 
 class Worker:
@@ -115,7 +121,9 @@ class Worker:
         self._group: str | None = None
         self._typical: dict[str, float] = {}  # seconds that a group's jobs have taken here lately
         self._ended: list[tuple[Job, Order, Take | RegenError]] = []  # but not settled yet
-        self._beat_at = self._reclaim_at = self._settle_at = 0.0
+        self._gave_way: set[int] = set()  # background jobs that were ended for the sake of others
+        self._urgent = False
+        self._beat_at = self._reclaim_at = self._settle_at = self._look_at = 0.0
 
     def __enter__(self) -> Worker:
         return self
@@ -129,6 +137,11 @@ class Worker:
     @property
     def is_busy(self) -> bool:
         return bool(self._running)
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether background jobs wait, since somebody waits for others."""
+        return self._urgent
 
     def adopt(self) -> None:
         """Take over what our jobs wait for and nobody has: left by a process that was ended before it came to it."""
@@ -156,6 +169,7 @@ class Worker:
         if now >= self._reclaim_at:
             self._reclaim_at = now + _RECLAIM
             self._queue.reclaim(self._is_alive)
+        self._give_way(now)
         over = {job.id for job, _, _ in self._ended}
         active = [job for job in self._running.values() if job.id not in over]
         waiting = sum(expected_seconds(job.estimate, self._typical.get(job.grp), _AHEAD_SECONDS) for job in active)
@@ -166,7 +180,7 @@ class Worker:
             self._owner.name, max(room, _AHEAD_JOBS), group=self._group, request=self._mark, free=room,
             # What is under way may make more of its group ready: another is taken up only by hands with nothing to do.
             stay=bool(self._ended) or len(active) >= self._producer.workers,
-            ahead=_AHEAD_SECONDS, typical=self._typical,
+            ahead=_AHEAD_SECONDS, typical=self._typical, background=not self._urgent,
         )
         if not jobs:
             return
@@ -184,6 +198,18 @@ class Worker:
             self._producer.submit(order, snapshot)
         yield from self._end(refused)
 
+    def _give_way(self, now: float) -> None:
+        """What is made in the background makes room at once for what somebody waits for, wherever that is made."""
+        if now < self._look_at:
+            return
+        self._look_at = now + _BEAT
+        self._urgent = self._queue.is_urgent()
+        mine = self._queue.background_of(self._owner.name) if self._urgent and self._running else ()
+        for order, job in list(self._running.items()):
+            if job.id in mine and job.id not in self._gave_way:
+                self._gave_way.add(job.id)
+                self._producer.cancel_one(order)
+
     def _too_dear(self, job: Job, order: Order) -> RegenError | None:
         """Only what somebody asked for by name of a verb may cost money, and only within the budget."""
         if order.table.get("paid") and job.priority != USER:
@@ -195,13 +221,22 @@ class Worker:
         """Settle results; those that may go better another time, or that somebody cancelled, are none."""
         final, ends = [], []
         for job, result in pairs:
+            gave_way = job.id in self._gave_way
+            self._gave_way.discard(job.id)
             if isinstance(result, Obsolete):
                 ends.append({"id": job.id, "state": CANCELLED, "reason": result.what})
+            elif isinstance(result, Interrupted) and gave_way:
+                self._queue.give_back(job.id)
             elif isinstance(result, Interrupted):
                 ends.append({"id": job.id, "state": CANCELLED, "reason": "cancelled"})
                 yield Made(job.path, "failed", None, result, None)
+            elif isinstance(result, RootAway):
+                self._queue.block(job.id, result.what.removeprefix(f"{job.path}: "))
+                yield Made(job.path, "failed", None, result, None)
             elif isinstance(result, JobFailed) and result.transient and job.attempts + 1 < MAX_ATTEMPTS:
-                self._queue.try_later(job.id, backoff(job.attempts + 1), result.what)
+                later = backoff(job.attempts + 1)
+                self._queue.try_later(job.id, later, result.what)
+                self._told(job.path, 0.0, f"{result.what.removeprefix(f'{job.path}: ')}; another try in {human_duration(later)}")
             else:
                 final.append((job, result))
         made = self._desk.settle(final) if final else []

@@ -63,7 +63,9 @@ class Generator(Protocol):
     `[generators.NAME]`; `params_schema()` and `complete_params(raw)`, for parameters that no pydantic model
     describes; `with_code(files)`, which makes an instance that has seen the files its table names ({name below {code}:
     bytes}), for parameters that follow from them; `suffixes`, a tuple of what it can write (".png",), so that another name is refused before anything is
-    written; `environment()`, versions of whatever the bytes depend on; `estimate_seconds(params)`;
+    written; `environment()`, versions of whatever the bytes depend on; `conditions()`, the same as it is on this machine now,
+    told without a run ({name: text}; a RegenError where it cannot run here): what was verified counts while it is the
+    same; `estimate_seconds(params)`;
     `model_roles`, the roles its recipes may name models in; `local_models = True`: it loads models itself, and
     `Job.models` says where they are; `presets = True`: besides `from_table`, `params` of a table are other defaults
     and bounds of its own `Params`;
@@ -98,6 +100,7 @@ class Job:
     scratch: the scratch folder; models: role → {"hash", "name", "version"}, as the recipe has them; with
     `local_models`, "path" (absolute, or None), "found_hash" (of what lies there) and "download" (whether it may) too.
     env: the variables of the user's that the generator's table asks for; never write them anywhere.
+    fresh: it is to show whether the bytes come out again: nothing that is remembered of an earlier run may be used.
     cost: set it to the dollars that a run has cost, where the generator knows; else its table's `cost` counts.
     """
 
@@ -112,6 +115,7 @@ class Job:
     on_progress: Callable[[float, str], None] = lambda fraction, message: None
     on_child: Callable[[int, bool], None] = lambda group, alive: None
     cancel_requested: Callable[[], bool] = lambda: False
+    fresh: bool = False
     cost: float | None = None
     _reported: MutableMapping[str, float] = field(default_factory=dict, repr=False)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from regen_vcs.errors import InvalidError, RegenError
 from regen_vcs.generators.base import Job, JobFailed, ProgramFailed
+from regen_vcs.generators.programs import program_identity
 from regen_vcs.model.canonical import canonical_bytes
 from regen_vcs.model.generator_table import check_argv, check_code_glob, check_env_names
 from regen_vcs.model.quantities import human_duration, parse_duration
@@ -80,6 +81,10 @@ class Command:
         for name, value in complete.items():
             self._check_argument(name, value)
         return complete
+
+    def conditions(self) -> dict[str, str]:
+        """Which program it would start now. What that program loads is its own affair."""
+        return {"program": program_identity(self._table["argv"][0])}
 
     def run(self, job: Job) -> None:
         self.complete_params(job.raw_params)  # a recipe may have been written by anyone

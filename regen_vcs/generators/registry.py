@@ -26,6 +26,7 @@ from regen_vcs.model.schema import (
 
 __all__ = [
     "complete_params",
+    "conditions",
     "environment",
     "estimate_seconds",
     "is_exact_built_in",
@@ -34,6 +35,7 @@ __all__ = [
     "names",
     "params_schema",
     "parse_param",
+    "provider",
     "typed_params",
     "validate_table",
 ]
@@ -116,6 +118,25 @@ def environment(generator: Generator) -> dict[str, str]:
     """The generator's own share of a take's environment: versions of whatever its bytes depend on."""
     own = getattr(generator, "environment", None)
     return dict(own()) if own is not None else {}
+
+
+def conditions(generator: Generator) -> dict[str, str]:
+    """What its bytes depend on beside the recipe, as it is on this machine now, without a run. RegenError if it cannot tell.
+
+    Of a generator that does not say, and is not exact, nothing.
+    """
+    own = getattr(generator, "conditions", None)
+    if own is not None:
+        return dict(own())
+    return environment(generator) if generator.exact else {}
+
+
+def provider(name: str) -> str | None:
+    """The distribution that brings a generator, "name 1.2", where it is not ours: its own `version` may not tell all."""
+    point = _entry_points().get(name.partition(":")[0])
+    if point is None or point.value.startswith("regen_vcs.generators.") or point.dist is None:
+        return None
+    return f"{point.dist.name} {point.dist.version}"
 
 
 def estimate_seconds(generator: Generator, params: Mapping[str, Any]) -> float | None:

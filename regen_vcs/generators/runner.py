@@ -3,7 +3,7 @@
     python -I -m regen_vcs.generators.runner
 
 JSON lines in: {"generator", "table", "params", "inputs", "models", "output", "scratch", "env", "input_paths",
-"mark"}.
+"fresh", "mark"}.
 JSON lines out: {"progress": 0.5, "message": "…"}, {"child": GROUP, "alive": true}, and at the end of a job
 {"done": {"environment", "generator_version"}} or {"failed": "reason"}.
 
@@ -125,6 +125,7 @@ class Runner:
             models=request.get("models") or {},
             env=request.get("env") or {},
             input_paths=request.get("input_paths") or {},
+            fresh=bool(request.get("fresh")),
             on_progress=lambda fraction, message: self._answer({"progress": fraction, "message": message}),
             on_child=self._note_child,
             cancel_requested=self._ending.is_set,

@@ -21,7 +21,7 @@ from regen_vcs.generators.base import Job, Params, Seed
 from regen_vcs.generators.procedural import fields
 from regen_vcs.generators.procedural.colour import Ramp, parse_ramp
 from regen_vcs.generators.procedural.exact import clamp, sub_seed
-from regen_vcs.generators.procedural.writers import ExrWriter, PngWriter
+from regen_vcs.generators.procedural.writers import ENCODER, ExrWriter, PngWriter
 
 MAX_SIDE = 16384
 MAX_FRAMES = 100_000
@@ -116,7 +116,7 @@ class Texture:
         return {}
 
     def environment(self) -> dict[str, str]:
-        return {"numpy": np.__version__, "zlib": zlib.ZLIB_RUNTIME_VERSION}
+        return {"numpy": np.__version__, "zlib": zlib.ZLIB_RUNTIME_VERSION, "encoder": ENCODER}
 
     def estimate_seconds(self, params: Mapping[str, Any]) -> float:
         """Rounded up from measurements on a slow machine: per pixel, and per octave or neighbour."""

@@ -21,9 +21,9 @@ _NULL_MODE = "000000"
 _CHUNK = 16384  # blobs held in memory at once
 BULK_FROM = 4000  # blobs: below, loading libgit2 costs more than it saves
 _EVERYTHING = ("--all", "--reflog", "--indexed-objects")
-_PSEUDO_REFS = (
+PSEUDO_REFS = (
     "HEAD", "ORIG_HEAD", "FETCH_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD", "AUTO_MERGE",
-    "BISECT_EXPECTED_REV",
+    "BISECT_EXPECTED_REV", "MERGE_AUTOSTASH",
 )  # fmt: skip
 _SEQUENCER_FOLDERS = ("rebase-merge", "rebase-apply", "sequencer")
 
@@ -66,6 +66,26 @@ def _sidecars_of(repo: Repo, revision: str) -> Iterator[tuple[str, str]]:
         meta, _, raw_path = record.partition(b"\t")
         if raw_path.endswith(_SUFFIX.encode()):
             yield raw_path.decode("utf-8", "surrogateescape"), meta.split(b" ")[2].decode()
+
+
+def past_blobs(repo: Repo, pathspecs: Sequence[str] = ()) -> Iterator[tuple[str, str, str]]:
+    """(path, blob it had, commit that changed it or took it away) of what commits of any branch, tag or reflog did to files.
+
+    Newest commits first, in one walk; pathspecs as git has them. GitError where there is no commit.
+    """
+    argv = ("log", "--all", "--reflog", "--raw", "-z", "--no-renames", "--no-abbrev", "--no-ext-diff", "--root", "-m",
+            "--diff-filter=DM", "--format=%x01%H")
+    commit, change = "", None
+    for record in repo.git.lines0(*argv, "--", *pathspecs):
+        text = record.decode("utf-8", "surrogateescape").lstrip("\n")
+        if text.startswith("\x01"):
+            commit, change = text[1:].strip(), None
+        elif change is None and text.startswith(":"):
+            change = text[1:].split(" ")
+        elif change is not None:
+            if change[0].startswith("100"):
+                yield text, change[2], commit
+            change = None
 
 
 def staged_changes(repo: Repo) -> list[Staged]:
@@ -120,13 +140,13 @@ class History:
         self.missing = 0
 
     def __iter__(self) -> Iterator[HistoricSidecar]:
-        paths = self._list()
+        paths = self.blobs()
         for oid, data in self._read(list(paths)):
             if len(data) <= _MAX_SIDECAR:
                 yield HistoricSidecar(paths[oid], oid, data)
 
-    def _list(self) -> dict[str, str]:
-        """{blob id: a path it had}."""
+    def blobs(self) -> dict[str, str]:
+        """{blob id: a path it had} of all of them, without reading any."""
         self.missing = 0
         paths: dict[str, str] = {}
         for line in _lines(self._rev_list()):
@@ -174,13 +194,14 @@ def extra_tips(repo: Repo) -> list[str]:
     oid = re.compile(rb"\b[0-9a-f]{%d}\b" % length)
     found: dict[str, None] = {}
     for git_dir in worktree_git_dirs(repo):
-        for path in _state_files(git_dir):
+        for path in state_files(git_dir):
             found.update(dict.fromkeys(match.decode() for match in oid.findall(_read(path))))
     return _existing(repo, list(found))
 
 
-def _state_files(git_dir: str) -> Iterator[str]:
-    for name in _PSEUDO_REFS:
+def state_files(git_dir: str) -> Iterator[str]:
+    """Where pseudo-refs and the state of an operation under way would be, in one worktree's git directory."""
+    for name in PSEUDO_REFS:
         yield f"{git_dir}/{name}"
     for folder in _SEQUENCER_FOLDERS:
         if os.path.isdir(f"{git_dir}/{folder}"):

@@ -76,6 +76,11 @@ def list_matching(repo: Repo, globs: Iterable[str], *, untracked: bool = False) 
     return sorted({name.decode("utf-8", "surrogateescape") for name in names})
 
 
+def modified(repo: Repo) -> set[str]:
+    """Files that are on disk otherwise than in the index, or not at all. For the user's verbs only: it may run filters."""
+    return {name.decode("utf-8", "surrogateescape") for name in repo.git.lines0("ls-files", "-z", "--modified")}
+
+
 def tracked(repo: Repo, paths: Iterable[str]) -> set[str]:
     """Which of these paths git tracks: itself, or, for a folder, anything in it."""
     wanted = set(paths)
@@ -113,6 +118,27 @@ def iter_blobs(repo: Repo, oids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
             continue
         data = reader.exactly(int(fields[2]) + 1)
         yield fields[0].decode(), data[:-1]
+
+
+def blobs_of(repo: Repo, revision: str) -> dict[str, str]:
+    """{path: blob} of every regular file in a revision. GitError for one that git does not know."""
+    found = {}
+    for record in repo.git.lines0("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", revision):
+        meta, _, path = record.partition(b"\t")
+        mode, _kind, oid = meta.decode().split(" ")
+        if mode.startswith("100"):
+            found[path.decode("utf-8", "surrogateescape")] = oid
+    return found
+
+
+def sizes_of(repo: Repo, oids: Iterable[str]) -> dict[str, int]:
+    """{blob: bytes} of those that the repository has."""
+    request = "".join(f"{oid}\n" for oid in sorted(oids)).encode()
+    if not request:
+        return {}
+    answer = repo.git.out("cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)", input=request)
+    fields = (line.split(" ") for line in answer.decode().splitlines())
+    return {each[0]: int(each[2]) for each in fields if len(each) == 3 and each[1] == "blob"}
 
 
 class _ChunkReader:

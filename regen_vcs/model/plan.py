@@ -32,6 +32,8 @@ Step = namedtuple(
 
 # Why a paid generator is not run by itself.
 PAID = "paid: not run by a checkout; run: regen-vcs regenerate"
+# Why a FETCH step is not carried out now.
+FETCH_LATER = "to fetch: it takes longer than a checkout waits"
 
 
 class Plan:

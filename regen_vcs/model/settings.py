@@ -78,6 +78,9 @@ SETTINGS: dict[str, Setting] = {
                 "The longest estimate for which a hook regenerates in the foreground.", project=True),
         Setting("checkout.background", "bool", True,
                 "Whether what a checkout misses and would take longer is queued, for a worker in the background."),
+        Setting("workset.fill", "choice", "set",
+                "What a worker with nothing else to do brings: what the working set misses, all assets (those outside of the "
+                "set into the stores only), or nothing.", ("set", "all", "off")),
         Setting("jobs", "count", 1, "How many regenerations run at once."),
         Setting("budget", "money", None,
                 "The most that paid generators may cost in one command or worker, in dollars; not set: no limit."),

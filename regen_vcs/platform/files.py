@@ -66,9 +66,10 @@ def read_regular(path_abs: str, limit: int) -> bytes | None:
     except OSError as error:
         why = "is a symlink" if os.path.islink(path_abs) else f"cannot be read: {error.strerror}"
         raise InvalidError(f"{path_abs}: {why}") from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise InvalidError(f"{path_abs}: not a regular file")
     with open(fd, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise InvalidError(f"{path_abs}: not a regular file")
         return file.read(limit)
 
 

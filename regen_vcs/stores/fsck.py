@@ -57,10 +57,10 @@ def fsck(
     return Report(checked, size, bad, unreadable, stray, removed, broken)
 
 
-def clear_temps(stores: LocalStores) -> tuple[list[str], list[str]]:
-    """Remove temporaries whose makers are gone: (those left alone, those removed)."""
+def clear_temps(stores: LocalStores, *, of_records: bool = True) -> tuple[list[str], list[str]]:
+    """Remove temporaries whose makers are gone: (those left alone, those removed). of_records: small ones too."""
     stray, removed = [], []
-    for path in _all_temps(stores):
+    for path in _all_temps(stores, of_records):
         try:
             st = os.lstat(path)
         except FileNotFoundError:
@@ -70,10 +70,10 @@ def clear_temps(stores: LocalStores) -> tuple[list[str], list[str]]:
     return stray, removed
 
 
-def _all_temps(stores: LocalStores) -> Iterator[str]:
+def _all_temps(stores: LocalStores, of_records: bool) -> Iterator[str]:
     for store in stores.stores + stores.trashes:
         yield from store.temps()
-    for folder in ("results", "recipes"):
+    for folder in ("results", "recipes") if of_records else ():
         for where, _, names in os.walk(f"{stores.keep.root}/{folder}"):
             yield from (f"{where}/{name}" for name in names if name.startswith(durable.TEMP_PREFIX))
 

@@ -280,6 +280,32 @@ class SparePool:
         self.save()
         return freed
 
+    def drop(self, hashes: set[str]) -> int:
+        """Delete the files with these bytes, which no store need have; save the pool; the bytes freed.
+
+        A file that was edited meanwhile stays: its bytes are others.
+        """
+        self._ensure_loaded()
+        freed = 0
+        for name in [each for hash in hashes for each in self._by_hash.get(hash, ())]:
+            spare, known = f"{self.folder}/{name}", self._sigs[name]
+            try:
+                st = os.lstat(spare)
+                if known != _sig_text(st) and digest.hash_file(spare)[0] != name[:64]:
+                    continue
+            except (OSError, InvalidError):
+                continue
+            if files.remove_file(spare):
+                freed += st.st_size
+                del self._sigs[name]
+                self._by_hash[name[:64]].remove(name)
+        if freed:
+            try:
+                self._rewrite_index()
+            except OSError:
+                pass  # what it names is not there: passed over
+        return freed
+
     @property
     def total_bytes(self) -> int:
         """The bytes in the pool."""

@@ -8,6 +8,7 @@ All of it ends with the process that holds it, even by kill -9.
 from __future__ import annotations
 
 import os
+from _thread import allocate_lock  # what threading wraps, without its import
 from collections.abc import Iterable
 
 from regen_vcs.errors import RegenError
@@ -72,12 +73,14 @@ class Lease:
     def __init__(self, root: str):
         self._folder = f"{root}/leases"
         self._lock: FileLock | None = None
+        self._guard = allocate_lock()
 
     def add(self, hashes: Iterable[str]) -> None:
         """Rely on these from now on; to be called under the store's shared lock. RegenError."""
         try:
-            if self._lock is None:
-                self._lock = self._make()
+            with self._guard:
+                if self._lock is None:
+                    self._lock = self._make()
             fd = os.open(self._lock.path, os.O_WRONLY | os.O_APPEND | files.O_CLOEXEC)
             try:
                 files.write_all(fd, "".join(f"{hash}\n" for hash in hashes).encode())

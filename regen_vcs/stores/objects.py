@@ -20,6 +20,7 @@ from blake3 import blake3
 from regen_vcs.errors import CorruptionError, InvalidError, RegenError
 from regen_vcs.platform import files
 from regen_vcs.stores import digest, durable, links
+from regen_vcs.stores.reliance import Reliance
 from regen_vcs.stores.seal import is_sealed, set_seal
 
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
@@ -319,9 +320,13 @@ class ObjectStore:
         else:
             durable.publish(temp, final)
 
-    def _create_temp(self, folder: str) -> tuple[int, str]:
+    def tag(self) -> None:
+        """Say to cleaners and backup programs that this is a cache, if it is one and that was not said yet. OSError."""
         if self._tag_folder is not None:
             self._write_tag()
+
+    def _create_temp(self, folder: str) -> tuple[int, str]:
+        self.tag()
         return durable.create_temp(folder, self.pending)
 
     def _write_tag(self) -> None:
@@ -345,7 +350,18 @@ class LocalStores:
         self.cache = self.keep if self.is_one else ObjectStore(cache_root, tag_folder=_tag_folder(keep_root, cache_root))
         self.stores = (self.keep,) if self.is_one else (self.keep, self.cache)
         self.trashes = tuple(ObjectStore(f"{store.root}/trash") for store in self.stores)
-        self._places = self.stores + self.trashes
+        # The stores once more at the end: what somebody moved between two of these while we looked is there.
+        self._places = self.stores + self.trashes + self.stores
+        self._reliance = Reliance(keep_root)
+
+    # -- relying ---------------------------------------------------------------------------------------------------
+
+    def relying(self) -> Reliance:
+        """A context in which gc removes nothing that was found or stored here (stores/reliance.py).
+
+        For whoever is about to refer to objects: from the first look to the moment when a sidecar, an index or a lease does.
+        """
+        return self._reliance
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -354,6 +370,7 @@ class LocalStores:
         for store in self._places:
             path = store.find(hash)
             if path is not None:
+                self._reliance.note(hash)
                 return path
         return None
 
@@ -365,6 +382,7 @@ class LocalStores:
         """The store, keep or cache, that holds a sound object of that name."""
         for store in self.stores:
             if store.stat(hash) is not None:
+                self._reliance.note(hash)
                 return store
         return None
 
@@ -403,17 +421,17 @@ class LocalStores:
 
         What keep or cache holds already stays where it is. Errors as in `ObjectStore.ingest_file`.
         """
-        return self._for(proven).ingest_file(source, expect=expect, known=self._is_held)
+        return self._stored(self._for(proven).ingest_file(source, expect=expect, known=self._is_held))
 
     def ingest_bytes(self, data: bytes, *, proven: bool = False, expect: str | None = None) -> tuple[str, int]:
         """Store bytes; otherwise as `ingest_file`."""
-        return self._for(proven).ingest_bytes(data, expect=expect, known=self._is_held)
+        return self._stored(self._for(proven).ingest_bytes(data, expect=expect, known=self._is_held))
 
     def ingest_stream(
         self, chunks: Iterable[bytes], *, proven: bool = False, expect: str | None = None
     ) -> tuple[str, int]:
         """Store what an iterable yields; otherwise as `ingest_file`."""
-        return self._for(proven).ingest_stream(chunks, expect=expect, known=self._is_held)
+        return self._stored(self._for(proven).ingest_stream(chunks, expect=expect, known=self._is_held))
 
     def batch(self) -> _BothBatches:
         """`ObjectStore.batch` of keep and cache."""
@@ -425,6 +443,10 @@ class LocalStores:
         if source is None:
             raise missing(hash)
         return links.place(source, tree, path, link=link)
+
+    def _stored(self, result: tuple[str, int]) -> tuple[str, int]:
+        self._reliance.note(result[0])
+        return result
 
     def _for(self, proven: bool) -> ObjectStore:
         return self.cache if proven else self.keep

@@ -10,7 +10,7 @@ import pytest
 
 # Each costs 10 to 200 ms to import.
 BANNED = {"click", "pydantic", "pydantic_core", "rich", "dulwich", "pygit2", "numpy", "PIL", "filelock", "importlib.metadata",
-          "jsonschema", "platformdirs"}
+          "jsonschema", "platformdirs", "obstore", "zstandard", "ssl"}
 
 
 def banned_among(names) -> set[str]:

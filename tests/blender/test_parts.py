@@ -14,6 +14,7 @@ from regen_vcs.generators.blender.discovery import _Places
 from regen_vcs.generators.blender.layout import lay_out
 from regen_vcs.generators.blender.metadata import strip_run_notes
 from regen_vcs.generators.blender.params import BlenderParams, kind_of
+from regen_vcs.generators.blender.process import BlenderRun
 
 
 @pytest.mark.parametrize(
@@ -143,3 +144,27 @@ def test_what_is_no_such_picture_stays_as_it_is(tmp_path, data):
     path.write_bytes(data)
     strip_run_notes(str(path))
     assert path.read_bytes() == data
+
+
+# --- the environment Blender gets ----------------------------------------------------------------------------------
+
+
+def _program(folder, text: str) -> str:
+    program = folder / "blender"
+    program.write_text("#!/bin/sh\n" + text)
+    program.chmod(0o755)
+    return str(program)
+
+
+def test_blender_sees_no_virtual_environment(tmp_path, monkeypatch):
+    """Debian's takes the packages of the first `python3` on PATH; a .pth file with an umlaut in it ended it at once."""
+    venv = tmp_path / "ümgebung"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    monkeypatch.setenv("PATH", f"{venv}/bin{os.pathsep}/usr/bin{os.pathsep}relative")
+    home = tmp_path / "home"
+    home.mkdir()
+    program = _program(tmp_path, 'echo "PATH is $PATH"; exit 1\n')
+    with open(tmp_path / "log", "wb") as log, pytest.raises(JobFailed) as failed:
+        BlenderRun(program, [], str(home), log.fileno()).run("render.py", {}, lambda event: None)
+    assert failed.value.hint == "the last thing it printed: PATH is /usr/bin"

@@ -46,7 +46,7 @@ class Bench:
         self._kept: dict[str, Comfyui] = {}
 
     def __call__(
-        self, graph: dict, asset: str = "a.png", *, params=None, inputs=None, models=None, secrets=None, cancelled=None, **table
+        self, graph: dict, asset: str = "a.png", *, params=None, inputs=None, models=None, secrets=None, cancelled=None, fresh=False, **table
     ) -> Path:
         self._count += 1
         scratch = self.folder / f"job {self._count}"
@@ -57,7 +57,7 @@ class Bench:
         self.told = []
         self.generator.run(Job(
             params=None, raw_params=params or {}, inputs={role: str(path) for role, path in (inputs or {}).items()},
-            output=str(scratch / "output" / asset), scratch=str(scratch), models=models or {}, env=secrets or {},
+            output=str(scratch / "output" / asset), scratch=str(scratch), models=models or {}, env=secrets or {}, fresh=fresh,
             on_progress=lambda *told: self.told.append(told), cancel_requested=(cancelled or threading.Event()).is_set,
         ))  # fmt: skip
         return scratch / "output" / asset

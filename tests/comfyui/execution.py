@@ -155,6 +155,10 @@ class Executor:
             if self.running is not None and prompt_id in (None, self.running[1]):
                 self._context.interrupted.set()
 
+    def forget(self) -> None:
+        with self.lock:
+            self._cache = {}
+
     def stop(self) -> None:
         with self.lock:
             self._stopped = True

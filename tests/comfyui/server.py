@@ -113,6 +113,7 @@ class ComfyServer:
             web.post("/queue", self._post_queue), web.post("/interrupt", self._interrupt), web.post("/upload/image", self._upload),
             web.get("/view", self._view), web.get("/object_info", self._object_info), web.get("/object_info/{name}", self._object_info),
             web.get("/system_stats", self._stats), web.get("/features", self._features), web.get("/moved", self._moved),
+            web.post("/free", self._free),
         ]  # fmt: skip
         app.add_routes(routes)
         self._runner = web.AppRunner(app, shutdown_timeout=0)
@@ -263,6 +264,12 @@ class ComfyServer:
         wanted = request.match_info.get("name")
         names = [wanted] if wanted is not None else list(CLASSES)
         return web.json_response({name: self._validator.object_info(name) for name in names if name in CLASSES})
+
+    async def _free(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        if body.get("free_memory"):
+            self.executor.forget()
+        return web.Response()
 
     async def _stats(self, request: web.Request) -> web.Response:
         system = {"os": "posix", "comfyui_version": "0.3.64", "python_version": "3.12.3 (main)", "pytorch_version": "2.8.0+cpu", "argv": ["main.py"]}

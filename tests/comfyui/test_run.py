@@ -369,3 +369,34 @@ def test_the_key_is_sent_where_the_table_says_so_and_only_there(servers, bench):
     assert "odd character" in failure(bench, picture(), secrets={"KEY": "a\r\nHost: b"}, env=["KEY"], auth_env="KEY")
     assert bench(picture(), secrets={"KEY": "s3cret"}, env=["KEY"], auth_env="KEY").exists()
     assert len(locked.clients) == 1, "the socket needs it too"
+
+
+# -- to show whether it comes out again ---------------------------------------------------------------------------------
+
+
+def test_a_fresh_job_is_not_answered_from_the_servers_memory(bench, server):
+    bench(picture())
+    bench(picture())
+    assert server.executor.ran[-1] == [], "an ordinary job may be"
+    assert np.array_equal(np.asarray(Image.open(bench(picture(), fresh=True))), noise(7))
+    assert server.executor.ran[-1] == ["1", "2", "3"]
+
+
+def test_an_answer_from_memory_shows_nothing(bench, server, monkeypatch):
+    bench(picture())
+    monkeypatch.setattr(server.executor, "forget", lambda: None)  # as a server whose memory somebody fills again at once
+    assert "shows nothing" in failure(bench, picture(), fresh=True)
+
+
+def test_what_a_server_is_can_be_asked_without_a_job(bench, server):
+    bench(picture())
+    told = bench.generator.conditions()
+    assert told == {server.url: json.dumps(bench.generator.environment(), sort_keys=True)} and bench.generator.environment()
+    server.kill()
+    assert "cannot be reached" in _refusal(bench.generator.conditions)
+
+
+def _refusal(ask) -> str:
+    with pytest.raises(JobFailed) as caught:
+        ask()
+    return caught.value.what

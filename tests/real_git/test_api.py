@@ -518,6 +518,20 @@ def test_prioritize_and_dependencies(film, repo):
     assert [task.asset_id for task in film.queue.build_optimal_batch()] == ["a.txt", "aa.txt", "sub/b.txt"]
 
 
+@pytest.mark.parametrize("form", [
+    lambda repo, task: "a.txt", lambda repo, task: ["a.txt"], lambda repo, task: [repo.path("a.txt")], lambda repo, task: task,
+    lambda repo, task: ["a.txt.regen.json"], lambda repo, task: repo.path("a.txt"),
+])  # fmt: skip
+def test_a_task_is_named_as_an_asset_is_anywhere_else(film, repo, form):
+    """A path alone was once taken for its letters, and a Path for nothing at all: without a word, nothing was cancelled."""
+    film.set("a.txt", {"text": "hail"})
+    task = film.queue.add_task("a.txt")
+    assert film.queue.cancel(form(repo, task)) == 1
+    assert [each.asset_id for each in film.queue.tasks("cancelled")] == ["a.txt"]
+    assert film.queue.retry(form(repo, task)) == 1
+    assert film.queue.prioritize(form(repo, task), RegenerationPriority.BACKGROUND_FILL) == 1
+
+
 def test_process_queue_is_cancelled_and_the_rest_waits(film, repo):
     mark = hang(film, repo)
     film.enqueue(["long.txt"], start=False)

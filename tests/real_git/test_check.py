@@ -668,3 +668,14 @@ def test_a_sha256_repository(home):
     project.git("add", "map.json", "sky.png.regen.json", "regen.toml", ".gitattributes")
     committed(project)
     assert project.regen("check", "--json").returncode == 0
+
+
+def test_a_captured_recipe_is_no_reason_for_a_warning_on_every_commit(project):
+    """Its code is the user's own tool: nobody can install it as a generator, and its params are what it was called with."""
+    project.run(sys.executable, "-c", (
+        "from regen_vcs import capture\n"
+        "with capture.recording('a.bin', generator='my-tool', params={'seed': 1}) as rec:\n"
+        "    open(rec.path, 'w').write('x')\n"
+    ))  # fmt: skip
+    project.git("add", "-A")
+    assert committed(project) == ""

@@ -382,8 +382,10 @@ def test_full_stores_fail_git_add_and_nothing_is_lost(film):
 
 
 def generated(film, name: str = "gen.png"):
-    """A generated asset of the first layout, brought over to the second."""
+    """A generated asset of the first layout, from before the pattern was set, brought over to the second."""
+    film.regen("untrack", "--in-place", "*.png")
     film.regen("generate", name, "--generator", "texture", "--param", "width=32", "--param", "height=32", "--param", "seed=7")
+    film.regen("track", "--in-place", "*.png")
     film.git("add", "-f", name)
     film.git("rm", "-qf", "--cached", f"{name}.regen.json", check=False)
     film.path(f"{name}.regen.json").unlink()

@@ -290,6 +290,9 @@ def test_pre_commit_refuses(synced):
 def test_pre_push_gets_arguments_and_input(synced, tmp_path):
     synced.git_in(tmp_path, "init", "-q", "--bare", "remote.git")
     synced.git("remote", "add", "origin", str(tmp_path / "remote.git"))
+    synced.git("push", "-q", "origin", "main:first")
+    assert synced.calls() == []  # no Python starts where there is nowhere to put media
+    synced.git("config", "regen.remote.nas.url", f"{tmp_path}/nas")
     synced.git("push", "-q", "origin", "main")
     assert synced.calls() == [f"pre-push origin {tmp_path}/remote.git"]
     assert "  stdin: refs/heads/main " in synced.details
@@ -378,6 +381,7 @@ def test_both_read_the_whole_input(box, tmp_path):
     assert any(call.startswith("post-rewrite") for call in box.calls())
     assert "  stdin: " in box.details
     box.git_in(tmp_path, "init", "-q", "--bare", "r.git")
+    box.git("config", "regen.remote.nas.url", f"{tmp_path}/nas")
     box.git("push", "-q", str(tmp_path / "r.git"), "main")
     assert [call.split()[0] for call in box.calls()] == ["foreign", "pre-push"]
     assert "  foreign: refs/heads/main" in box.details

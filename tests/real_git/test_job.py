@@ -116,6 +116,17 @@ def test_the_same_job_is_the_same_bytes(farmed, machine):
     assert export(farmed, machine).read_bytes() == first
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_not_replaced(farmed, machine, make):
+    """`-o /dev/full`, said by root, once left a file where the device had been."""
+    target = machine.folder / "target"
+    make(target)
+    before = target.stat().st_ino
+    done = farmed.regen("job", "export", "out.bin", "-o", str(target), check=False)
+    assert done.returncode == 1 and "is not a regular file" in done.stderr
+    assert target.stat().st_ino == before and not target.is_file()
+
+
 def test_by_its_key(farmed, machine):
     key = json.loads(farmed.regen("show", "out.bin", "--json").stdout)["key"]
     done = json.loads(farmed.regen("job", "export", key, "-o", str(machine.folder / "x"), "--json").stdout)

@@ -304,6 +304,10 @@ def test_unknown_paths_are_errors(film):
     film.regen("regenerate", "--queue")
     assert film.regen("queue", "cancel", "nope.txt", check=False).returncode == 2
     assert film.regen("queue", "cancel", check=False).returncode == 2
+    done = film.regen("queue", "retry", "a.txt", check=False)  # which is an asset, and queued: there is nothing to retry
+    assert done.returncode == 2 and "no job that could be retried matches a.txt" in done.stderr
+    assert "see: regen-vcs queue --all" in done.stderr
+    assert "see: regen-vcs queue prioritize --help" in film.regen("queue", "prioritize", check=False).stderr
 
 
 def test_what_the_user_asked_for_is_made_however_late(film):

@@ -160,3 +160,17 @@ def test_a_damaged_file_is_not_believed(film, damage):
     film.write(".git/regen/quiet", damage)
     assert quick(film) is None
     assert "8 assets" in status(film)
+
+
+@pytest.mark.parametrize("recipe", [
+    generated("far.png", None, TEXTURE, inputs={"base": "../../far.png"}),
+    generated("far.png", None, {}, generator="command:gone", definition="0" * 64),
+], ids=["an input outside", "no such generator"])
+def test_a_recipe_that_rests_on_what_is_not_there_hides_nobody_elses_state(home, recipe):
+    project = home.repo()
+    write(project, "far.png", recipe)
+    write(project, "near.png", generated("near.png", None, TEXTURE))
+    project.git("add", "-A")
+    time.sleep(SETTLE)
+    assert project.status()["near.png"] == "pending"
+    assert project.regen("status").returncode == 0

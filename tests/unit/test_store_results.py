@@ -132,6 +132,70 @@ def test_the_register_of_repositories(tmp_path):
             repos.register(name, "/x")
 
 
+def test_copies_are_places_of_their_own(tmp_path):
+    repos = Repos(str(tmp_path / "v1"))
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        repos.register("uuid-1", str(tmp_path / name), root=str(tmp_path))
+    assert {place.path for place in repos.places()} == {str(tmp_path / "one"), str(tmp_path / "two")}
+    assert {place.root for place in repos.places()} == {str(tmp_path)}
+    first = repos.places()[0]
+    repos.save("uuid-1", f"roots-{first.tag}", b"x")
+    repos.forget_place(first)
+    assert len(repos.places()) == 1 and repos.load("uuid-1", f"roots-{first.tag}") is None
+
+
+def test_a_repository_that_was_moved_leaves_its_old_place(tmp_path):
+    repos = Repos(str(tmp_path / "v1"))
+    (tmp_path / "old").mkdir()
+    repos.register("uuid-1", str(tmp_path / "old"))
+    (tmp_path / "old").rename(tmp_path / "new")
+    repos.register("uuid-1", str(tmp_path / "new"))
+    assert [place.path for place in repos.places()] == [str(tmp_path / "new")]
+
+
+def test_one_whose_place_is_gone_but_is_no_move_stays(tmp_path):
+    """A copy on a disk that is not mounted now."""
+    repos = Repos(str(tmp_path / "v1"))
+    for name in ("here", "usb"):
+        (tmp_path / name).mkdir()
+    repos.register("uuid-1", str(tmp_path / "usb"))
+    (tmp_path / "usb").rmdir()
+    repos.register("uuid-1", str(tmp_path / "here"))
+    assert len(repos.places()) == 2
+
+
+def test_registering_again_writes_nothing(tmp_path):
+    repos = Repos(str(tmp_path / "v1"))
+    repos.register("uuid-1", str(tmp_path), root="/r")
+    (path,) = (tmp_path / "v1" / "repos" / "uuid-1").iterdir()
+    before = path.stat().st_ino
+    repos.register("uuid-1", str(tmp_path))
+    repos.register("uuid-1", str(tmp_path), root="/r")
+    assert path.stat().st_ino == before
+    repos.register("uuid-1", str(tmp_path), root="/other")
+    assert repos.places()[0].root == "/other"
+
+
+def test_a_damaged_entry_is_a_repository_that_nobody_can_find(tmp_path):
+    repos = Repos(str(tmp_path / "v1"))
+    repos.register("uuid-1", str(tmp_path))
+    (path,) = (tmp_path / "v1" / "repos" / "uuid-1").iterdir()
+    path.write_bytes(b"{")
+    (tmp_path / "v1" / "repos" / "uuid-2").mkdir()
+    assert [(place.uuid, place.path) for place in repos.places()] == [("uuid-1", ""), ("uuid-2", "")]
+
+
+def test_what_is_forgotten_was_not_rescued(tmp_path):
+    log = RescueLog(str(tmp_path / "v1"))
+    log.add("repo", "/w", "a", OUT[0], 1, "edited")
+    log.add("repo", "/w", "b", OUT[1], 1, "edited")
+    assert log.forget(OUT[0]) and not log.forget(OUT[0])
+    assert [entry["path"] for entry in log.entries()] == ["b"]
+    log.add("repo", "/w", "c", OUT[0], 1, "edited again")
+    assert [entry["path"] for entry in log.entries("repo")] == ["b", "c"]
+
+
 def test_logs_are_appended_to_by_many(tmp_path):
     logs = [RescueLog(str(tmp_path / "v1")) for _ in range(4)]
     pids = []

@@ -41,6 +41,18 @@ def linked_inputs(run: BlenderRun, inputs: Mapping[str, str], root: str, roots: 
     return dict(sorted(found.items()))
 
 
+def used_files(run: BlenderRun, blend: str, root: str, roots: Mapping[str, str]) -> list[str]:
+    """Paths in the repository, or "@name/…", of what a .blend uses, directly or not, whether or not it is there.
+
+    What lies elsewhere has no such path and is left out. JobFailed where Blender cannot open it.
+    """
+    events: list[dict] = []
+    run.run("list_files.py", {"blend": blend}, events.append)
+    places = _Places(root, roots)
+    found = {places.of(path) for each in events if each["event"] == "linked" for path in (*each["files"], *each["missing"])}
+    return sorted(found - {None})
+
+
 class _Places:
     """Absolute paths as recipes name them."""
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from regen_vcs.errors import InvalidError
 from regen_vcs.generators.base import Job
-from regen_vcs.generators.blender.discovery import linked_inputs
+from regen_vcs.generators.blender.discovery import linked_inputs, used_files
 from regen_vcs.generators.blender.layout import lay_out
 from regen_vcs.generators.blender.metadata import strip_run_notes
 from regen_vcs.generators.blender.params import MOVIES, STILLS, BlenderParams, frame_numbers, kind_of
 from regen_vcs.generators.blender.process import BlenderRun, find_program
+from regen_vcs.generators.programs import program_identity
 from regen_vcs.model.generator_table import check_env_names
 from regen_vcs.model.paths import frame_path, parse_sequence
 from regen_vcs.model.schema import near_miss
@@ -61,6 +62,10 @@ class Blender:
         """Of the last run: Blender's version, what rendered and on how many threads."""
         return dict(self._seen)
 
+    def conditions(self) -> dict[str, str]:
+        """Which Blender it would start now, and on how many threads."""
+        return {"program": program_identity(self._program), "threads": self._threads()}
+
     def discover_inputs(
         self, params: Mapping[str, Any], inputs: Mapping[str, str], root: str, roots: Mapping[str, str] | None = None
     ) -> dict[str, str]:
@@ -72,6 +77,15 @@ class Blender:
         with tempfile.TemporaryDirectory(prefix="regen-blender-") as home, open(os.path.join(home, "log"), "wb") as log:
             run = BlenderRun(find_program(self._program), self._args, home, log.fileno())
             return linked_inputs(run, inputs, root, roots or {})
+
+    def used_files(self, blend: str, root: str, roots: Mapping[str, str]) -> list[str]:
+        """Repository paths of every file that a .blend uses, also of those that are missing. JobFailed.
+
+        blend: absolute. It is opened with scripts off, by the Blender that is installed.
+        """
+        with tempfile.TemporaryDirectory(prefix="regen-blender-") as home, open(os.path.join(home, "log"), "wb") as log:
+            run = BlenderRun(find_program(self._program), self._args, home, log.fileno())
+            return used_files(run, blend, root, roots)
 
     def run(self, job: Job) -> None:
         params: BlenderParams = job.params

@@ -64,7 +64,8 @@ class BlenderRun:
             gone(proc.pid)
             printed.join(_GRACE)
         if answer is None:
-            raise JobFailed(f"{self._program} {_how(proc.returncode)} before it was done", _crash_hint(proc.returncode))
+            hint = _crash_hint(proc.returncode, printed.last_line)
+            raise JobFailed(f"{self._program} {_how(proc.returncode)} before it was done", hint)
         if answer["event"] == "failed":
             raise JobFailed(answer["what"], answer.get("hint"))
         return answer
@@ -76,7 +77,7 @@ class BlenderRun:
 
     def _environ(self, asked: str) -> dict[str, str]:
         env = {name: os.environ[name] for name in _ALLOWED if name in os.environ}
-        env["PATH"] = _absolute_only(env.get("PATH", os.defpath))
+        env["PATH"] = _without_venvs(_absolute_only(env.get("PATH", os.defpath)))
         own = dict.fromkeys(
             ("HOME", "TMPDIR", "TEMP", "TMP", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "BLENDER_USER_RESOURCES",
              "BLENDER_USER_CONFIG", "BLENDER_USER_SCRIPTS", "BLENDER_USER_DATAFILES", "BLENDER_USER_EXTENSIONS"),
@@ -136,12 +137,14 @@ class _Printed(threading.Thread):
         super().__init__(daemon=True)
         self._pipe, self._output = pipe, output
         self._samples: tuple[int, int] | None = None
+        self.last_line = ""
         self.start()
 
     def run(self) -> None:
         with self._pipe:
             for line in self._pipe:
                 os.write(self._output, line)
+                self.last_line = line.decode("utf-8", "replace").strip() or self.last_line
                 found = _SAMPLES.search(line)
                 if found:
                     self._samples = (int(found[1]), int(found[2]))
@@ -157,10 +160,19 @@ def _absolute_only(path: str) -> str:
     return os.pathsep.join(part for part in path.split(os.pathsep) if os.path.isabs(part))
 
 
+def _without_venvs(path: str) -> str:
+    """A Blender that is linked with the system's Python takes the packages of whatever `python3` stands first on PATH: an
+    activated virtual environment, the one we run from above all, may hold other NumPy, or files that it cannot read."""
+    parts = path.split(os.pathsep)
+    return os.pathsep.join(part for part in parts if not os.path.isfile(os.path.join(os.path.dirname(part), "pyvenv.cfg")))
+
+
 def _how(code: int) -> str:
     return f"ended with exit code {code}" if code >= 0 else f"was ended by signal {-code}"
 
 
-def _crash_hint(code: int) -> str | None:
+def _crash_hint(code: int, last_line: str) -> str | None:
     # 3.4 does not refuse a file of 4.x: it crashes.
-    return "a file of a newer Blender may do that; what it printed is in the log" if code < 0 else None
+    if code < 0:
+        return "a file of a newer Blender may do that; what it printed is in the log"
+    return f"the last thing it printed: {last_line[:200]}" if last_line else None

@@ -97,6 +97,10 @@ class Server:
         if any(each[0] == prompt_id for each in self.queue()[0]):
             self._send("POST", "/interrupt", json={"prompt_id": prompt_id})
 
+    def forget_results(self) -> None:
+        """Have it run every node of the next prompt anew. Its models stay loaded; whoever else uses it loses time only."""
+        self._send("POST", "/free", json={"unload_models": False, "free_memory": True})
+
     # -- what it is and has ----------------------------------------------------------------------------------------
 
     def system_stats(self) -> dict:

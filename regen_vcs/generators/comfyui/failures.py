@@ -79,11 +79,7 @@ def failed_run(url: str, graph: Graph, entry: Mapping[str, Any], log: Callable[[
     status = entry.get("status")
     if not isinstance(status, Mapping) or status.get("status_str") in ("success", None):
         return None
-    messages = status.get("messages")
-    said = {
-        each[0]: each[1] for each in (messages if isinstance(messages, list) else [])
-        if isinstance(each, list) and len(each) == 2 and isinstance(each[0], str) and isinstance(each[1], Mapping)
-    }  # fmt: skip
+    said = _said(status)
     error = said.get("execution_error")
     if error is not None:
         trace = error.get("traceback")
@@ -98,6 +94,22 @@ def failed_run(url: str, graph: Graph, entry: Mapping[str, Any], log: Callable[[
         at = f" at {graph.label(str(node))}" if node is not None else ""
         return JobFailed(f"somebody interrupted it on the server {url}{at}")
     return JobFailed(f"the server {url} says it failed, and not why")
+
+
+def cached_nodes(entry: Mapping[str, Any]) -> list:
+    """The nodes that a prompt in the history did not run, since the server remembered what they make."""
+    status = entry.get("status")
+    found = _said(status).get("execution_cached", {}).get("nodes") if isinstance(status, Mapping) else None
+    return found if isinstance(found, list) else []
+
+
+def _said(status: Mapping[str, Any]) -> dict[str, Mapping]:
+    """{kind: what was said} of a prompt's messages."""
+    messages = status.get("messages")
+    return {
+        each[0]: each[1] for each in (messages if isinstance(messages, list) else [])
+        if isinstance(each, list) and len(each) == 2 and isinstance(each[0], str) and isinstance(each[1], Mapping)
+    }  # fmt: skip
 
 
 def _missing_model(graph: Graph, node: str, detail: Mapping[str, Any]) -> ModelUse | None:

@@ -10,6 +10,7 @@ Not exact: what comes out depends on the server's hardware and versions, which a
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -95,6 +96,21 @@ class Comfyui:
         """Of the server that ran the last job: versions of ComfyUI, Python and torch, and its device."""
         return self._environment
 
+    def conditions(self) -> dict[str, str]:
+        """What each of its servers says of itself. JobFailed where one does not answer: it might be the one that is asked."""
+        # As in `run`.
+        from regen_vcs.generators.comfyui.client import quick_server
+        from regen_vcs.generators.comfyui.servers import environment_of
+
+        found = {}
+        for url in self._table.servers:
+            server = quick_server(url, self._headers(os.environ))
+            try:
+                found[url] = json.dumps(environment_of(server), sort_keys=True)
+            finally:
+                server.close()
+        return found
+
     def run(self, job: Job) -> None:
         # Here, not above: what talks to the network takes 150 ms to import, and only a job needs it.
         from regen_vcs.generators.comfyui.run import Patience, Run
@@ -110,7 +126,7 @@ class Comfyui:
             return graph.with_values({**values, **{place: names[path] for place, path in places.items()}})
 
         self._pool = self._pool or Pool(self._table.servers)
-        run = Run(job, self._table, bound(uploads), self._pool, self.patience or Patience(), self._headers(job))
+        run = Run(job, self._table, bound(uploads), self._pool, self.patience or Patience(), self._headers(job.env))
         run.make(uploads, bound)
         self._environment = run.environment
 
@@ -148,11 +164,11 @@ class Comfyui:
                 places[place] = path
         return uploads, places
 
-    def _headers(self, job: Job) -> dict[str, str]:
+    def _headers(self, env: Mapping[str, str]) -> dict[str, str]:
         name = self._table.auth_env
         if name is None:
             return {}
-        key = job.env.get(name, "")
+        key = env.get(name, "")
         if not key:
             raise JobFailed(f"the variable {name}, which holds the key of its servers, is not set", f"export {name}=…")
         if not key.isascii() or not key.isprintable() or " " in key:

@@ -20,7 +20,7 @@ from regen_vcs.generators.comfyui.events import Event, Events
 from regen_vcs.generators.comfyui.graph import Graph, ModelUse
 from regen_vcs.generators.comfyui.outputs import made_files, target_paths
 from regen_vcs.generators.comfyui.progress import Progress
-from regen_vcs.generators.comfyui.servers import Pool
+from regen_vcs.generators.comfyui.servers import Pool, environment_of
 from regen_vcs.generators.comfyui.table import Table
 from regen_vcs.generators.comfyui.withdrawal import Withdrawal
 from regen_vcs.model.quantities import human_duration
@@ -31,6 +31,7 @@ _POLL_AT_END, _POLL_ALONE, _POLL = 0.02, 0.25, 1.0
 _POLL_QUEUE = 1.0
 _LISTEN = 0.1  # seconds; how late a cancel may be noticed
 _SOCKET_WAIT = 2.0
+_FORGETTING = 0.5  # seconds a server has to empty its memory; it does so between two prompts
 
 
 # {absolute path: name on the server} → the graph with these names in it.
@@ -101,6 +102,9 @@ class Run:
         named = graph.with_prefix(f"regen/{self._graph.digest()[:20]}{ending}")
         events.wait_until_up(_SOCKET_WAIT)
         drops, prompt_id = events.drops, str(uuid.uuid4())
+        if self._job.fresh:
+            server.forget_results()
+            time.sleep(_FORGETTING)
         withdrawal.watch(server, prompt_id)
         self._submit(server, named, prompt_id)
         entry = self._follow(server, events, prompt_id, drops)
@@ -108,9 +112,14 @@ class Run:
         failure = failures.failed_run(server.url, named, entry, self._job.log)
         if failure is not None:
             raise failure
+        if self._job.fresh and failures.cached_nodes(entry):
+            raise JobFailed(f"{server.url} took parts of it from its memory, which shows nothing", transient=True)
         self._pool.used(server.url, named)
         self._fetch(server, named, entry, is_rerun=bool(ending))
-        self.environment = self._environment_of(server)
+        try:
+            self.environment = environment_of(server)
+        except JobFailed:
+            self.environment = {}  # it does not tell
 
     # -- submitting ----------------------------------------------------------------------------------------------
 
@@ -255,21 +264,6 @@ class Run:
                 self._bear(server, error, time.monotonic() - since)
             time.sleep(_POLL_ALONE)
             self._check()
-
-    def _environment_of(self, server: Server) -> dict[str, str]:
-        """Versions that the bytes depend on; {} where the server does not tell."""
-        try:
-            stats = server.system_stats()
-        except JobFailed:
-            return {}
-        system = stats.get("system") if isinstance(stats.get("system"), Mapping) else {}
-        devices = stats.get("devices") if isinstance(stats.get("devices"), list) else []
-        first = devices[0] if devices and isinstance(devices[0], Mapping) else {}
-        found = {
-            "comfyui": system.get("comfyui_version"), "comfyui_python": str(system.get("python_version", "")).partition(" ")[0],
-            "torch": system.get("pytorch_version"), "device": first.get("name"),
-        }  # fmt: skip
-        return {key: str(value)[:200] for key, value in found.items() if value}
 
 
 class _Watch:

@@ -79,6 +79,19 @@ class Pool:
         return model_names(graphs[-1]) if graphs else self._last.get(server.url, frozenset())
 
 
+def environment_of(server: Server) -> dict[str, str]:
+    """Versions and device of a server, which the bytes depend on. JobFailed where it does not answer."""
+    stats = server.system_stats()
+    system = stats.get("system") if isinstance(stats.get("system"), Mapping) else {}
+    devices = stats.get("devices") if isinstance(stats.get("devices"), list) else []
+    first = devices[0] if devices and isinstance(devices[0], Mapping) else {}
+    found = {
+        "comfyui": system.get("comfyui_version"), "comfyui_python": str(system.get("python_version", "")).partition(" ")[0],
+        "torch": system.get("pytorch_version"), "device": first.get("name"),
+    }  # fmt: skip
+    return {key: str(value)[:200] for key, value in found.items() if value}
+
+
 def _nobody(probes: list[Probe]) -> JobFailed:
     lacking = [probe for probe in probes if probe.lacks is not None]
     dead = "; ".join(probe.problem.what for probe in probes if probe.problem is not None)

@@ -6,7 +6,9 @@ Nothing heavy is imported until a job runs: this package needs the extra `diffus
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +17,8 @@ from regen_vcs.generators.base import Job, JobFailed
 from regen_vcs.generators.diffusers.params import DiffusersParams, check_table
 
 ROLE = "pipeline"
+# The job sees these of the user's environment, and torch chooses by them.
+_DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "OMP_NUM_THREADS")
 _NEEDS = ("torch", "diffusers", "transformers", "safetensors")
 
 
@@ -50,6 +54,17 @@ class Diffusers:
     def environment(self) -> dict[str, str]:
         """Of the last run: versions, device, dtype, threads, and the hash of a model that the recipe does not pin."""
         return dict(self._environment)
+
+    def conditions(self) -> dict[str, str]:
+        """Versions of the libraries, and what says which device they take: told without loading them."""
+        found = {}
+        for name in (*_NEEDS, "accelerate", "pillow"):
+            try:
+                found[name] = importlib.metadata.version(name)
+            except importlib.metadata.PackageNotFoundError:
+                if name in _NEEDS:
+                    raise JobFailed(f"{name} is not installed") from None
+        return found | {name: os.environ[name] for name in _DEVICE_VARIABLES if name in os.environ}
 
     def run(self, job: Job) -> None:
         missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]

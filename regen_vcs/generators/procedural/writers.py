@@ -15,6 +15,8 @@ import numpy as np
 # Level 6 costs three times as much for 4 % on noise.
 PNG_LEVEL = 4
 EXR_LEVEL = 4
+# Changes whenever the same samples would be written as other bytes by the same zlib.
+ENCODER = f"png {PNG_LEVEL}, exr {EXR_LEVEL}, 1"
 _EXR_LINES = 16  # scan lines in one block of ZIP compression, fixed by the format
 
 
