@@ -171,6 +171,26 @@ def queue(tool: Contender, folder: str, scale: float, repeat: int) -> dict[str, 
     }  # fmt: skip
 
 
+def gc(tool: Contender, folder: str, scale: float, repeat: int) -> dict[str, str]:
+    """`gc --takes` of a store of which half is needed and half is nobody's, in time and memory: see store.py."""
+    count = max(1000, round(100_000 * scale))
+    root, env = _repository(tool, folder, 0)
+    env |= {"REGEN_KEEP_DIR": f"{folder}/keep", "REGEN_CACHE_DIR": f"{folder}/cache", "REGEN_CONFIG_DIR": f"{folder}/config"}
+    python = os.path.join(os.path.dirname(os.path.abspath(tool.program)), "python")
+    subprocess.run([python, f"{_HERE}/store.py", root, str(count)], check=True, env=env)
+    dry = run("regen-vcs gc --dry-run --takes", root, env)
+    cost = run("regen-vcs gc --takes", root, env)
+    left = int(subprocess.run(
+        "find keep/v1/objects cache/v1/objects -type f | wc -l", shell=True, cwd=folder, check=True, capture_output=True, text=True
+    ).stdout)
+    limit = 10 * count / 100_000
+    return {
+        f"{count} objects, {count - left} of them to the trash":
+            f"{cost.seconds:.2f} s (dry run {dry.seconds:.2f} s); to reach ≤ {limit:.1f} s: {'yes' if cost.seconds <= limit else 'no'}",
+        "its memory": f"{max(cost.peak_bytes, dry.peak_bytes) / 2**20:.0f} MiB: {cost.peak_bytes / count:.0f} bytes an object",
+    }  # fmt: skip
+
+
 def _smudge(process: subprocess.Popen, number: int, content: bytes) -> None:
     _send(process, b"command=smudge\n", b"pathname=media/%06d.png.regen.json\n" % number, None, content, None)
     for _ in range(3):  # status, content, status again

@@ -1,6 +1,6 @@
 """How fast regen-vcs is beside the floor and its peers, in one run on one machine.
 
-    python benchmarks/run.py [--workload W1 W2 W3 hooks status filter ingest parse queue] [--scale 0.1] [--repeat N]
+    python benchmarks/run.py [--workload W1 W2 W3 hooks status filter ingest parse queue gc] [--scale 0.1] [--repeat N]
                              [--json FILE] [--peers DIR] [--also NAME=PROGRAM] [--tmp DIR]
 
 Only ratios count: each figure stands beside what plain git, cp and ln take for the same work in the same minutes.
@@ -29,7 +29,7 @@ from measure import Cost, Failed, guarded_environment, run
 from media import VERSIONS, WORKLOADS, Media
 from targets import MEMORY_BYTES, line_of, render, target_of
 
-_PROBES = ("hooks", "status", "filter", "ingest", "parse", "queue")
+_PROBES = ("hooks", "status", "filter", "ingest", "parse", "queue", "gc")
 _ORDER = ("add + commit", "switch, first time", "switch, back again", "git status after it", "switch, 5 % changed",
           "switch, no sidecar", "own status", "second worktree", "push, three versions", "clone with media")
 

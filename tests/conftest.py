@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.fork_server import ForkServer
 
 PYTHON = sys.executable
 
@@ -81,15 +84,20 @@ class Project:
             argv, cwd=cwd or self.root, env=self.env, capture_output=True, text=True, stdin=kwargs.pop("stdin", subprocess.DEVNULL),
             timeout=kwargs.pop("timeout", 120), **kwargs,
         )
-        if check and done.returncode != 0:
-            raise AssertionError(f"{' '.join(argv)} → {done.returncode}\n{done.stdout}\n{done.stderr}")
-        return done
+        return _checked(done, check)
 
     def git(self, *argv: str, check: bool = True, **kwargs) -> subprocess.CompletedProcess:
         return self.run("git", *argv, check=check, **kwargs)
 
     def regen(self, *argv: str, check: bool = True, **kwargs) -> subprocess.CompletedProcess:
-        return self.run(PYTHON, "-I", "-m", "regen_vcs", *argv, check=check, **kwargs)
+        """The tool, as `python -I -m regen_vcs` runs it: see fork_server.py."""
+        server = _fork_server()
+        if server is None or kwargs.keys() - {"cwd", "timeout", "stdin"} or self.env.keys() & _READ_AT_START or self.env.get("LANG") != "C.UTF-8":
+            return self.run(PYTHON, "-I", "-m", "regen_vcs", *argv, check=check, **kwargs)
+        cwd, stdin = kwargs.get("cwd") or self.root, kwargs.get("stdin", subprocess.DEVNULL)
+        stdin = stdin if isinstance(stdin, int) else stdin.fileno()
+        done = server.run(list(argv), cwd=str(cwd), env=self.env, stdin=stdin, timeout=kwargs.get("timeout", 120))
+        return _checked(done, check)
 
     def status(self) -> dict[str, str]:
         """{asset: state}."""
@@ -110,6 +118,22 @@ class Project:
     def commit(self, message: str) -> None:
         self.git("add", "-A")
         self.git("commit", "-qm", message)
+
+
+def _checked(done: subprocess.CompletedProcess, check: bool) -> subprocess.CompletedProcess:
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, done.args))} → {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+# What Python or the C library reads when it starts, which a fork would not see.
+_READ_AT_START = {"LC_ALL", "LC_CTYPE", "TZ", "MALLOC_ARENA_MAX", "LD_PRELOAD"}
+
+
+@functools.cache
+def _fork_server() -> ForkServer | None:
+    """One for each process of tests; it ends with it."""
+    return ForkServer() if sys.platform == "linux" else None
 
 
 @pytest.fixture

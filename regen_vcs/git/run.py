@@ -258,10 +258,18 @@ def _talk_posix(argv: list[bytes], env: dict[str, str], input: bytes | None, std
             if fd >= 0:
                 os.close(fd)
         if status is None:
-            os.waitpid(pid, 0)
+            _reap(pid)
     if status == -_SIGINT:
         raise KeyboardInterrupt  # a terminal's ^C is for us too: git's death is no failure, even if it was told first
     return status
+
+
+def _reap(pid: int) -> None:
+    """Wait for a child, unless that was done already: ^C may strike between its end and our note of it."""
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass
 
 
 def _spawn(argv: list[bytes], env: dict[str, str], *, with_input: bool) -> tuple[int, int, int, int]:

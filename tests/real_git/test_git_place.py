@@ -621,3 +621,18 @@ def test_dulwich_sees_the_same_index(sha1_box):
     with DulwichRepo(str(sha1_box.root)) as other:
         expected = {path.decode(): entry.sha.decode() for path, entry in other.open_index().items()}
     assert {e.path: e.oid for e in index.list_sidecars(sha1_box.repo())[0]} == expected
+
+
+def test_an_interrupt_just_after_git_has_ended(tmp_path, monkeypatch):
+    """^C between git's end and our note of it is still ^C, and no error about a child that is gone."""
+    wait = os.waitpid
+
+    def wait_and_be_interrupted(pid, options):
+        wait(pid, options)
+        monkeypatch.setattr(os, "waitpid", wait)
+        raise KeyboardInterrupt
+
+    git = Git(str(tmp_path), os.environ)
+    monkeypatch.setattr(os, "waitpid", wait_and_be_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        git.out("version")

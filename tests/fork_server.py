@@ -1,0 +1,157 @@
+"""Runs the tool as `python -I -m regen_vcs` does, in a process of its own, but forked from one that has imported it already.
+
+Thousands of tests call the tool several times each, and most of a short call is Python importing what the last call
+imported. Here a server imports it once and forks for every call: arguments, directory, environment, file descriptors and exit
+status are the caller's, and nothing of one call is left for the next one. Hooks, filters, workers and generators are started by
+git and by the tool as ever. Started with any other environment than the tests' usual locale, or where there is no `fork`, the
+caller starts Python instead.
+
+As a program: the server, on the socket that is its standard input.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+_LENGTH = 8  # bytes before a request that say how long it is
+
+
+class ForkServer:
+    """The server's other side. `run` may be called from several threads."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        self._lock = threading.Lock()
+        self._server = subprocess.Popen([sys.executable, "-I", os.path.abspath(__file__)], stdin=theirs, env={"LANG": "C.UTF-8", "PATH": os.environ["PATH"]})
+        theirs.close()
+
+    def run(self, argv: list[str], *, cwd: str, env: dict[str, str], stdin: int, timeout: float) -> subprocess.CompletedProcess:
+        """The tool with these arguments; its output as text. subprocess.TimeoutExpired after that many seconds: it is killed."""
+        pipes = [os.pipe() for _ in range(3)]
+        source = os.open(os.devnull, os.O_RDONLY) if stdin == subprocess.DEVNULL else os.dup(stdin)
+        try:
+            self._ask({"argv": argv, "cwd": cwd, "env": env}, [source, *(write for _read, write in pipes)])
+        finally:
+            os.close(source)
+            for _read, write in pipes:
+                os.close(write)
+        (out, err, told) = (read for read, _write in pipes)
+        said = {"out": b"", "err": b"", "status": b""}
+        pid = int(os.read(told, 16))  # the server's first word; its second is the status
+        readers = [threading.Thread(target=_drain, args=(fd, said, name)) for fd, name in ((out, "out"), (err, "err"), (told, "status"))]
+        for reader in readers:
+            reader.start()
+        readers[2].join(timeout)
+        expired = readers[2].is_alive()
+        if expired:
+            os.kill(pid, signal.SIGKILL)
+        for reader in readers:
+            reader.join()
+        texts = (said[name].decode("utf-8", "surrogateescape").replace("\r\n", "\n") for name in ("out", "err"))
+        stdout, stderr = texts
+        if expired:
+            raise subprocess.TimeoutExpired(["regen-vcs", *argv], timeout, stdout, stderr)
+        return subprocess.CompletedProcess(["regen-vcs", *argv], int(said["status"]), stdout, stderr)
+
+    def close(self) -> None:
+        self._socket.close()
+        self._server.wait(10)
+
+    def _ask(self, request: dict, fds: list[int]) -> None:
+        data = json.dumps(request).encode()
+        with self._lock:
+            socket.send_fds(self._socket, [len(data).to_bytes(_LENGTH, "big")], fds)
+            self._socket.sendall(data)
+
+
+def _drain(fd: int, said: dict[str, bytes], name: str) -> None:
+    with open(fd, "rb") as pipe:
+        said[name] = pipe.read()
+
+
+# -- the server ------------------------------------------------------------------------------------------------------------
+
+
+def serve() -> None:
+    """Fork for each request until the other side is gone. What is imported here starts no thread: a fork would lose it."""
+    asked = socket.socket(fileno=os.dup(0))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    import regen_vcs.cli.commands as commands
+
+    for module in {f"regen_vcs.cli.{module}" for module, _help in commands.COMMANDS.values()}:
+        __import__(module)
+    __import__("regen_vcs.engine.making")
+    __import__("regen_vcs.cli.plumbing")
+    assert threading.active_count() == 1 and len(os.listdir("/proc/self/task")) == 1
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever waits for a command is a child that nobody waits for
+    while request := _next(asked):
+        words, fds = request
+        if os.fork() == 0:
+            asked.close()
+            _attend(words, fds)
+        for fd in fds:
+            os.close(fd)
+
+
+def _next(asked: socket.socket) -> tuple[dict, list[int]] | None:
+    head, fds, _flags, _address = socket.recv_fds(asked, _LENGTH, 4)
+    if not head:
+        return None
+    length, data = int.from_bytes(head, "big"), bytearray()
+    while len(data) < length:
+        data += asked.recv(length - len(data))
+    return json.loads(data), list(array.array("i", fds))
+
+
+def _attend(request: dict, fds: list[int]) -> None:
+    """Run one command in another child, and tell its pid and its status."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    told = fds.pop()
+    os.set_inheritable(told, False)
+    pid = os.fork()
+    if pid == 0:
+        os.close(told)
+        _become(request, fds)
+    for fd in (*fds, 0, 1, 2):
+        os.close(fd)
+    os.write(told, b"%16d" % pid)
+    os.write(told, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    os._exit(0)
+
+
+def _become(request: dict, fds: list[int]) -> None:
+    """Everything that a new Python would have from its parent; then the module's own front door."""
+    import runpy
+
+    for number, fd in enumerate(fds):
+        os.dup2(fd, number)
+    for fd in fds:
+        os.close(fd)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+    sys.argv = ["regen_vcs", *request["argv"]]
+    for name in ("regen_vcs.__main__", "__main__"):
+        sys.modules.pop(name, None)
+    try:
+        runpy.run_module("regen_vcs", run_name="__main__", alter_sys=True)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    serve()
