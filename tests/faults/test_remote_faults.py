@@ -21,7 +21,8 @@ from tests.remote_servers.servers import s3_environ, s3_url
 
 SMALL, LARGE = os.urandom(200_000), os.urandom(3 << 20)
 assert len(LARGE) > BUFFERED
-PATIENCE = 2
+PATIENCE = 2.5
+BUSY = 2.4
 SLOW_DOWN = answer(503, b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>", "Retry-After: 1")
 
 
@@ -60,9 +61,10 @@ def site(request, proxy_to, tmp_path):  # noqa: F811
 
 @contextmanager
 def within(seconds: float):
+    """That long, and what a busy machine adds; another wait for the server would be longer than that."""
     before = time.monotonic()
     yield
-    assert time.monotonic() - before < seconds
+    assert time.monotonic() - before < seconds + BUSY
 
 
 def of_objects(method: str, path: str) -> bool:
@@ -87,7 +89,7 @@ def test_a_broken_download_goes_on(site, kind, data):
     hash = site.put(data)
     for at in (0, 1000, len(data) - 1):
         site.proxy.fail(Fault(kind, at, times=2, when=of_objects))
-        with within(10), site.store(10) as store:
+        with within(8), site.store(10) as store:
             assert fetched(store, hash) == data
         # The head counts as a try as well where the connection ends before it.
         assert site.proxy._left == 0
@@ -98,13 +100,13 @@ def test_a_server_that_recovers(site, status):
     hash = site.put(SMALL)
     busy = SLOW_DOWN if status == 503 else answer(status, b"busy")
     site.proxy.fail(Fault("answer", answer=busy, times=3))
-    with within(10), site.store(10) as store:
+    with within(8), site.store(10) as store:
         assert fetched(store, hash) == SMALL
     site.proxy.fail(Fault("answer", answer=busy, times=3))
-    with within(10), site.store(10) as store:
+    with within(8), site.store(10) as store:
         assert store.has(hash)
     site.proxy.fail(Fault("answer", answer=busy, times=2, when=lambda method, path: method in ("GET", "PROPFIND")))
-    with within(10), site.store(10) as store:
+    with within(8), site.store(10) as store:
         assert [held.hash for held in store.list_objects()] == [hash]
 
 
@@ -158,14 +160,14 @@ def test_a_bit_that_is_always_flipped(site, data):
 def test_a_stalled_download(site, kind, at, data):
     hash = site.put(data)
     site.proxy.fail(Fault(kind, at, times=FOR_EVER, when=of_objects))
-    with within(PATIENCE + 2), site.store() as store, pytest.raises(Unreachable, match="films"):
+    with within(PATIENCE), site.store() as store, pytest.raises(Unreachable, match="films"):
         fetched(store, hash)
 
 
 def test_a_download_that_always_breaks(site):
     hash = site.put(LARGE)
     site.proxy.fail(Fault("reset", 0, times=FOR_EVER, when=of_objects))
-    with within(PATIENCE + 2), site.store() as store, pytest.raises(Unreachable):
+    with within(PATIENCE), site.store() as store, pytest.raises(Unreachable):
         fetched(store, hash)
 
 
@@ -174,7 +176,7 @@ def test_a_server_that_stays_busy(site):
     site.proxy.fail(Fault("answer", answer=SLOW_DOWN, times=FOR_EVER))
     for attempt in (lambda store: store.has(hash), lambda store: fetched(store, hash), lambda store: list(store.list_objects()),
                     lambda store: store.recipe(hash), lambda store: store.put_object(hash, io.BytesIO(SMALL), len(SMALL)), lambda store: store.probe()):
-        with within(2.5), site.store(1) as store, pytest.raises(Unreachable, match="503"):
+        with within(1), site.store(1) as store, pytest.raises(Unreachable, match="503"):
             attempt(store)
 
 
@@ -182,12 +184,12 @@ def test_a_dead_server_is_asked_once(site):
     hash = site.put(SMALL)
     site.proxy.fail(Fault("silent", times=FOR_EVER))
     with site.store() as store:
-        with within(PATIENCE + 1.5), pytest.raises(Unreachable):
+        with within(PATIENCE), pytest.raises(Unreachable):
             store.has(hash)
         count = len(site.proxy.seen)
         for attempt in (lambda: store.has(hash), lambda: store.open_object(hash), lambda: list(store.list_objects()),
                         lambda: list(store.records(hash)), lambda: store.put_object(hash, io.BytesIO(b""), 0), store.probe):
-            with within(0.5), pytest.raises(Unreachable):
+            with within(0), pytest.raises(Unreachable):
                 attempt()
         assert len(site.proxy.seen) == count
 
@@ -197,9 +199,9 @@ def test_answers_that_are_no_http(site):
     for garbage in (b"", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 5000, os.urandom(3000),
                     b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\nx"):
         site.proxy.fail(Fault("answer", answer=garbage, times=FOR_EVER))
-        with within(3), site.store(0.5) as store, pytest.raises((RemoteError, CorruptionError)):
+        with within(1), site.store(0.5) as store, pytest.raises((RemoteError, CorruptionError)):
             fetched(store, hash)
-        with within(3), site.store(0.5) as store, pytest.raises(RemoteError):
+        with within(1), site.store(0.5) as store, pytest.raises(RemoteError):
             list(store.list_objects())
 
 
@@ -229,7 +231,7 @@ def test_an_upload_that_always_breaks_leaves_nothing_visible(site):
     data = os.urandom(1 << 20)
     site.put(b"a mark")
     site.proxy.fail(Fault("reset upload", 50_000, times=FOR_EVER, when=uploads))
-    with within(PATIENCE + 3), site.store() as store, pytest.raises(Unreachable):
+    with within(PATIENCE), site.store() as store, pytest.raises(Unreachable):
         store.put_object(hash_of(data), io.BytesIO(data), len(data))
     assert not site.direct().has(hash_of(data))
     assert {held.hash for held in site.direct().list_objects()} == {hash_of(b"a mark")}
@@ -248,7 +250,7 @@ def test_a_stalled_small_upload(site):
     site.put(b"a mark")
     data = os.urandom(200_000)
     site.proxy.fail(Fault("stall upload", 1000, times=FOR_EVER, when=uploads))
-    with within(PATIENCE + 3), site.store() as store, pytest.raises(Unreachable):
+    with within(PATIENCE), site.store() as store, pytest.raises(Unreachable):
         store.put_object(hash_of(data), io.BytesIO(data), len(data))
     assert not site.direct().has(hash_of(data))
 
@@ -260,7 +262,7 @@ def test_a_server_that_takes_no_more(site, status, words):
     code = {507: b"QuotaExceeded", 403: b"AccessDenied", 413: b"EntityTooLarge"}.get(status, b"")
     said = answer(status, b"<Error><Code>" + code + b"</Code></Error>")
     site.proxy.fail(Fault("answer", answer=said, times=FOR_EVER, when=lambda method, path: method != "GET"))
-    with within(PATIENCE + 1), site.store() as store, pytest.raises(Refused, match=words) as caught:
+    with within(PATIENCE), site.store() as store, pytest.raises(Refused, match=words) as caught:
         store.put_object(hash_of(data), io.BytesIO(data), len(data))
     assert caught.value.hint and "films" in caught.value.what
     assert not site.direct().has(hash_of(data))
@@ -277,7 +279,7 @@ def test_servers_that_do_not_answer(scheme, tmp_path):
             url = s3_url(base) if scheme == "s3" else f"{base}/films"
             for attempt in (lambda store: store.has("ab" * 32), lambda store: store.put_object(hash_of(b"x"), io.BytesIO(b"x"), 1)):
                 store = open_remote(Remote("films", url), s3_environ(tmp_path), patience=PATIENCE)
-                with within(PATIENCE + 1.5), pytest.raises(Unreachable, match="films") as caught:
+                with within(PATIENCE), pytest.raises(Unreachable, match="films") as caught:
                     attempt(store)
                 assert caught.value.exit_code == 5 and caught.value.hint
     finally:
@@ -294,7 +296,7 @@ def test_a_name_that_nobody_knows(scheme, tmp_path, monkeypatch):
         monkeypatch.setattr(socket, "getaddrinfo", slow)  # a resolver whose servers are away
     base = "http://nobody.invalid"
     store = open_remote(Remote("films", s3_url(base) if scheme == "s3" else base), s3_environ(tmp_path), patience=PATIENCE)
-    with within(PATIENCE + 1.5), pytest.raises(Unreachable):
+    with within(PATIENCE), pytest.raises(Unreachable):
         store.has("ab" * 32)
 
 
@@ -303,7 +305,7 @@ def test_wrong_credentials(rclone, tmp_path):  # noqa: F811
     store = open_remote(Remote("films", s3_url(rclone.base)), s3_environ(tmp_path, secret=secret), patience=PATIENCE)
     for attempt in (lambda: store.has("ab" * 32), lambda: store.open_object("ab" * 32), lambda: list(store.list_objects()),
                     lambda: store.put_object(hash_of(b"x"), io.BytesIO(b"x"), 1), store.probe, store.establish):
-        with within(3), pytest.raises(Refused, match=r"denied|credentials") as caught:
+        with within(1), pytest.raises(Refused, match=r"denied|credentials") as caught:
             attempt()
         assert secret not in f"{caught.value.what}{caught.value.hint}"
 
@@ -314,7 +316,7 @@ def test_a_missing_bucket(server, request, tmp_path):
     store = open_remote(Remote("films", s3_url(server.base, bucket="never-made")), server.environ, patience=PATIENCE)
     for attempt in (store.probe, store.establish, lambda: list(store.list_objects()), lambda: store.open_object("ab" * 32),
                     lambda: store.put_object(hash_of(b"x"), io.BytesIO(b"x"), 1)):
-        with within(3), pytest.raises(Refused, match="no such bucket"):
+        with within(1), pytest.raises(Refused, match="no such bucket"):
             attempt()
 
 
@@ -339,7 +341,7 @@ def test_a_web_server_with_a_limit(nginx, tmp_path):  # noqa: F811
     store = open_remote(Remote("films", f"{nginx.base}/tight/{os.urandom(4).hex()}"), {"HOME": str(tmp_path)}, patience=5)
     small, large = os.urandom(500), os.urandom(8 << 20)
     store.put_object(hash_of(small), io.BytesIO(small), len(small))
-    with within(6), pytest.raises(Refused, match="takes no upload of that size"):
+    with within(4), pytest.raises(Refused, match="takes no upload of that size"):
         store.put_object(hash_of(large), io.BytesIO(large), len(large))
     assert store.has(hash_of(small)) and not store.has(hash_of(large))
 
@@ -404,7 +406,7 @@ def test_a_hostile_nas(tmp_path):
         hash = hash_of(name.encode())
         (objects / hash[:2]).mkdir(exist_ok=True)
         make(objects / hash[:2] / hash[2:])
-        with within(3):
+        with within(1):
             assert not store.has(hash) and store.open_object(hash) is None
     assert list(store.list_objects()) == []
 
@@ -431,5 +433,5 @@ def test_a_file_system_that_does_not_answer(tmp_path, monkeypatch):
         return real(path, *args, **kwargs)
 
     monkeypatch.setattr(os, "stat", hangs)  # as a hard-mounted share whose server is away
-    with within(3), pytest.raises(Unreachable):
+    with within(1), pytest.raises(Unreachable):
         store.has("ab" * 32)
