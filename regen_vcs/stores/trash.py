@@ -103,7 +103,7 @@ class Trash:
 
     def contents(self) -> dict[str, Discarded]:
         """{hash: what is known of it} of what is here, whoever moved it."""
-        told = self._told()
+        told = _parsed(self._lines())
         found = {}
         for hash in self:
             st = self._stat(hash)
@@ -122,29 +122,34 @@ class Trash:
                 continue
         return None
 
-    def _told(self) -> dict[str, tuple[float, str]]:
+    def _lines(self) -> list[str]:
         try:
             with open(self._log, encoding="utf-8", errors="replace") as file:
-                lines = file.read().split("\n")
+                return [line for line in file.read().split("\n") if line]
         except FileNotFoundError:
-            return {}
+            return []
         except OSError as error:
             raise files.write_error(error, f"reading {self._log}") from error
-        told = {}
-        for line in lines:
-            try:
-                each = json.loads(line) if line else {}
-                told[each["hash"]] = (float(each["at"]), str(each["why"]))
-            except (ValueError, KeyError, TypeError):
-                continue  # torn
-        return told
 
     def tidy(self) -> None:
         """Forget what the log says of objects that are no longer here. RegenError."""
-        if not os.path.exists(self._log):
-            return
+        lines = self._lines()
+        if len(told := _parsed(lines)) == len(lines) and told.keys() <= set(self):
+            return  # nothing to forget
         lines = "".join(f"{json.dumps(each._asdict(), sort_keys=True)}\n" for each in self.contents().values())
         try:
             files.write_atomic(self._log, lines.encode(), durable=True)
         except OSError as error:
             raise files.write_error(error, f"writing {self._log}") from error
+
+
+def _parsed(lines: Iterable[str]) -> dict[str, tuple[float, str]]:
+    """{hash: (at, why)}, as the last line about it says."""
+    told = {}
+    for line in lines:
+        try:
+            each = json.loads(line)
+            told[each["hash"]] = (float(each["at"]), str(each["why"]))
+        except (ValueError, KeyError, TypeError):
+            continue  # torn
+    return told

@@ -58,6 +58,7 @@ class Survey:
         self.ledger = Ledger(stores.keep.root)
         self.accepted = set(self.testimony.accepted)  # by anybody, ever
         self._wholes: dict[str, list[str]] = {}
+        self._since: dict[str, float] = {}
         self.waiting: set[str] = set()  # needed for nothing but that takes stay for a while
         self._mark_roots()
         self._mark_kept_takes()
@@ -122,6 +123,12 @@ class Survey:
     # -- ages ----------------------------------------------------------------------------------------------------------
 
     def since(self, hash: str) -> float:
+        """Since when nobody needs it, at the latest: seconds since 1970."""
+        if hash not in self._since:
+            self._since[hash] = self._find_since(hash)
+        return self._since[hash]
+
+    def _find_since(self, hash: str) -> float:
         times = [self.held[hash].born] if hash in self.held else []
         times += [float(found[hash]) for found in (self.testimony.made, self.testimony.logs) if hash in found]
         return self.ledger.since(hash, times, self.policy.now)
