@@ -53,6 +53,7 @@ COMMANDS = {
     "gc": ("gc", "Give back the room of what nobody needs any more."),
     "fsck": ("fsck", "Re-hash the stores and say what is wrong."),
     "doctor": ("doctor", "Say what is wrong with this set-up, and how to mend it."),
+    "addon": ("addon", "Write the zip of the Blender addon."),
     "completion": ("completion", "Print shell completion for bash, zsh or fish."),
 }
 

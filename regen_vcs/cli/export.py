@@ -11,16 +11,20 @@ from regen_vcs.cli.terminal import Wanted, fail_with, note, print_json, say, wor
 from regen_vcs.engine.export import Exported, collect_export
 from regen_vcs.engine.export_file import SUFFIX, export_bytes, write_export
 from regen_vcs.engine.finding import count
-from regen_vcs.model.quantities import human_size
+from regen_vcs.errors import InvalidError
+from regen_vcs.model.quantities import human_size, parse_size
 
 
 @click.command("export")
 @click.argument("file", required=False)
 @click.argument("paths", nargs=-1)
+@click.option("--with-inputs", is_flag=True, help="With PATHS: also the recipes of what these are made from.")
+@click.option("--max-bytes", metavar="SIZE", help="Write nothing if the file would be larger.")
 @click.option("--all-refs", is_flag=True, help="Also the recipes of every branch and tag.")
 @click.option("--force", "-f", is_flag=True, help="Replace FILE even if it is no export.")
 @click.option("--json", "as_json", is_flag=True, help="What is in it, as JSON.")
-def export_command(file: str | None, paths: tuple[str, ...], all_refs: bool, force: bool, as_json: bool) -> int:
+def export_command(file: str | None, paths: tuple[str, ...], with_inputs: bool, max_bytes: str | None, all_refs: bool, force: bool,
+                   as_json: bool) -> int:
     """Write all recipes of this repository into one small file, from which `restore` brings them back.
 
     With the recipes come regen.toml, and what is text among their inputs and code. Media do not. The same repository
@@ -32,9 +36,11 @@ def export_command(file: str | None, paths: tuple[str, ...], all_refs: bool, for
     with workspace() as ws:
         wanted = Wanted(ws, paths)
         target = file or os.path.basename(ws.root.rstrip("/")) + SUFFIX
-        found = collect_export(ws, wanted, all_refs=all_refs)
+        found = collect_export(ws, wanted, all_refs=all_refs, with_inputs=with_inputs)
         wanted.require_some()
     data = export_bytes(found.manifest, found.objects)
+    if max_bytes is not None and len(data) > (limit := parse_size(max_bytes)):
+        raise InvalidError(f"the export has {human_size(len(data))}: more than {human_size(limit)}, so nothing is written", "name fewer assets")
     if target == "-":
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

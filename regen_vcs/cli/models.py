@@ -7,11 +7,20 @@ import sys
 import click
 
 from regen_vcs.cli.terminal import note, print_json, say, workspace
-from regen_vcs.engine.models import Difference, ModelUse, apply_models, grouped, survey_models
+from regen_vcs.engine.in_place_snapshot import look_at_both
+from regen_vcs.engine.models import (
+    Difference,
+    ModelUse,
+    apply_models,
+    differing_models,
+    grouped,
+    survey_models,
+)
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError, UsageError
 from regen_vcs.model.model_reference import model_words, short_digest
 from regen_vcs.model.quantities import human_size
+from regen_vcs.model.recipe import Model
 
 _WRONG = frozenset({"missing", "differs", "invalid"})
 _COLOURS = {"here": "32", "missing": "33", "differs": "31", "invalid": "31;1"}
@@ -21,8 +30,9 @@ _NAMED_ASSETS = 3  # of a change that concerns many
 @click.command("models")
 @click.option("--hash", "hash_all", is_flag=True, help="Compute the hash of unpinned models too, to pin them.")
 @click.option("--check", is_flag=True, help="Exit with 1 if one in use is missing or has other bytes.")
+@click.option("--outdated", is_flag=True, help="Instead: where recipes name another model than regen.toml configures now.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
-def models_command(hash_all: bool, check: bool, as_json: bool) -> int:
+def models_command(hash_all: bool, check: bool, outdated: bool, as_json: bool) -> int:
     """Show the models that recipes use or regen.toml defines, and what this machine has of them.
 
     A model with a hash is *pinned*: its file is hashed once and compared. One known by name alone is *unpinned*:
@@ -31,6 +41,8 @@ def models_command(hash_all: bool, check: bool, as_json: bool) -> int:
     \b
     Example: regen-vcs models --hash
     """
+    if outdated:
+        return _show_outdated(as_json)
     with workspace() as ws:
         with _HashingNote() as hashing:
             uses = survey_models(ws, hash_all=hash_all, on_hashing=hashing)
@@ -40,6 +52,29 @@ def models_command(hash_all: bool, check: bool, as_json: bool) -> int:
     else:
         _print(uses, folders)
     return 1 if check and any(use.assets and use.state in _WRONG for use in uses) else 0
+
+
+def _show_outdated(as_json: bool) -> int:
+    """Reads recipes and regen.toml, and no model's file."""
+    with workspace() as ws:
+        found = grouped(differing_models(look_at_both(ws), lambda path: True))
+    if as_json:
+        print_json({"outdated": [{"old": _reference(old), "new": _reference(new), "assets": assets} for old, new, assets in found]})
+        return 0
+    for old, new, assets in found:
+        say(f"{model_words(old)} → {model_words(new)}: {_some_of(assets)}")
+    if not found:
+        say("every recipe names the model that regen.toml configures, or one it does not know")
+    return 0
+
+
+def _some_of(assets: list[str]) -> str:
+    more = len(assets) - _NAMED_ASSETS
+    return ", ".join(assets[:_NAMED_ASSETS]) + (f" and {more} more" if more > 0 else "")
+
+
+def _reference(model: Model) -> dict:
+    return {"name": model.name, "version": model.version, "hash": model.hash}
 
 
 def _document(use: ModelUse) -> dict:

@@ -9,6 +9,7 @@ from regen_vcs.engine import restoring
 from regen_vcs.engine.export_file import SUFFIX, ExportFile, is_export
 from regen_vcs.engine.finding import count
 from regen_vcs.engine.lost_sidecars import find_lost
+from regen_vcs.engine.vault_file import is_blend, read_vault
 from regen_vcs.engine.workspace import PROJECT_FILE
 from regen_vcs.errors import InvalidError, RegenError, UsageError
 
@@ -25,7 +26,8 @@ _DONE = (restoring.RESTORED, restoring.REPLACED)
 @click.option("--json", "as_json", is_flag=True, help="What became of each file, as JSON.")
 def restore_command(arguments: tuple[str, ...], ref: str | None, from_keep: bool, all_repositories: bool, force: bool,
                     dry_run: bool, as_json: bool) -> int:
-    """Bring recipes back: from an export FILE, or without one from what git and the store know of those that are gone.
+    """Bring recipes back: from an export FILE, from a .blend that the addon saved, or without one from what git and the store know
+    of those that are gone.
 
     Nothing that differs is overwritten, nothing is run, and regen.toml is not trusted by being restored. PATHs limit it
     to these assets. `regen-vcs sync` brings their media afterwards.
@@ -41,7 +43,7 @@ def restore_command(arguments: tuple[str, ...], ref: str | None, from_keep: bool
     with workspace() as ws:
         wanted = Wanted(ws, paths)
         if file is not None:
-            candidates, unplaced = restoring.candidates_of(ExportFile.open(file), wanted, ref=ref), []
+            candidates, unplaced = restoring.candidates_of(_opened(file), wanted, ref=ref), []
         else:
             lost = find_lost(ws, wanted, named=bool(paths), from_keep=from_keep, everywhere=all_repositories)
             candidates, unplaced = lost.candidates, lost.unplaced
@@ -56,9 +58,19 @@ def restore_command(arguments: tuple[str, ...], ref: str | None, from_keep: bool
 
 def _parted(arguments: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
     """(the export, the paths): the first argument is a file if it is an export, or is called like one."""
-    if arguments and (is_export(arguments[0]) or arguments[0].endswith(SUFFIX)):
+    if arguments and (is_export(arguments[0]) or arguments[0].endswith(SUFFIX) or is_blend(arguments[0])):
         return arguments[0], arguments[1:]
     return None, arguments
+
+
+def _opened(file: str) -> ExportFile:
+    """An export, or that in the vault of a .blend."""
+    if is_export(file) or not is_blend(file):
+        return ExportFile.open(file)
+    vault = read_vault(file)
+    for what in vault.damaged:
+        note(f"note: {what}; the other copy was used")
+    return vault.export
 
 
 def _print(results: list, unplaced: list, dry_run: bool, from_file: bool) -> None:

@@ -34,14 +34,20 @@ class Exported:
     invalid: dict[str, RegenError] = field(default_factory=dict)
 
 
-def collect_export(ws: Workspace, wanted: Callable[[str], bool] = lambda path: True, *, all_refs: bool = False) -> Exported:
+def collect_export(
+    ws: Workspace, wanted: Callable[[str], bool] = lambda path: True, *, all_refs: bool = False, with_inputs: bool = False
+) -> Exported:
     """What an export of this worktree holds. wanted: of which assets. all_refs: also recipes of every branch and tag.
+    with_inputs: also of what these are made from, whatever that is made from in its turn.
 
     InvalidError where that is more than an export may hold.
     """
     snapshot = look_at_both(ws, paths=set(), also=_untracked(ws))
     invalid: dict[str, RegenError] = {}
-    chosen = [each for path, each in sorted(snapshot.assets.items()) if wanted(path) and _is_sound(each, invalid)]
+    paths = {path for path in snapshot.assets if wanted(path)}
+    if with_inputs:
+        paths = _with_upstream(snapshot, paths)
+    chosen = [each for path, each in sorted(snapshot.assets.items()) if path in paths and _is_sound(each, invalid)]
     documents = {each.path: snapshot.inputs.documents[each.path] for each in chosen if each.path in snapshot.in_place}
     sidecars = _sidecars(ws, [each for each in chosen if each.path not in snapshot.in_place])
     chosen = [_with_facts(ws, each, sidecars) for each in chosen]
@@ -51,6 +57,19 @@ def collect_export(ws: Workspace, wanted: Callable[[str], bool] = lambda path: T
         project=ws.project_bytes(), files=files, sidecars=sidecars, documents=documents, refs=refs
     )
     return Exported(manifest, objects, left_out, invalid)
+
+
+def _with_upstream(snapshot: Snapshot, paths: set[str]) -> set[str]:
+    found, todo = set(paths), list(paths)
+    while todo:
+        try:
+            targets = snapshot.inputs.targets(snapshot.assets[todo.pop()]).values()
+        except RegenError:
+            continue  # an input that leaves the repository
+        new = {each for each in targets if each in snapshot.assets} - found
+        found |= new
+        todo += new
+    return found
 
 
 def _untracked(ws: Workspace) -> set[str]:

@@ -39,6 +39,17 @@ _KEEP_TAIL = 1 << 20
 _POLL = 0.05  # seconds between looks at cancel and timeout; an answer is seen at once
 _GRACE = 1.0  # seconds a child has to leave by itself: a cancelled job is gone within two
 _BLOT = b"***"
+# The runner finds this very installation, also one that `-I` leaves off the module path (as in __main__.py).
+_HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_RUNNER = """
+import sys
+home = sys.argv.pop()
+if home not in sys.path:
+    first = next((at for at, path in enumerate(sys.path) if path.endswith(("site-packages", "dist-packages"))), len(sys.path))
+    sys.path.insert(first, home)
+from regen_vcs.generators.runner import main
+main()
+"""
 # A generator with a timeout of its own (`command`) gets to tell of it first.
 _MARGIN = 3.0
 
@@ -128,7 +139,7 @@ class _Child:
         self.log = _Log()
         self._groups: set[int] = set()
         self.proc = start_group(
-            [sys.executable, "-I", "-m", "regen_vcs.generators.runner"],
+            [sys.executable, "-I", "-c", _RUNNER, _HOME],
             env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         threading.Thread(target=self._listen, args=(self.proc.stdout,), daemon=True).start()

@@ -125,6 +125,15 @@ def test_regenerate_keeps_to_the_recipe(film):
     assert "--current-models" not in film.regen("regenerate", "c.txt").stderr
 
 
+def test_outdated_tells_where_regen_toml_has_gone_on(film):
+    assert json.loads(film.regen("models", "--outdated", "--json").stdout) == {"outdated": []}
+    assert "every recipe" in film.regen("models", "--outdated").stdout
+    new_big(film)
+    found = json.loads(film.regen("models", "--outdated", "--json").stdout)["outdated"]
+    assert [(each["old"]["version"], each["new"]["version"], each["assets"]) for each in found] == [("1.0", "2.0", ["a.txt", "b.txt"])]
+    assert "a.txt, b.txt" in film.regen("models", "--outdated").stdout
+
+
 def test_current_models_shows_both_and_needs_a_yes(film):
     new_big(film)
     before = recipe(film, "a.txt")

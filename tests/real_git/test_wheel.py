@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from regen_vcs.engine.addon_package import addon_files, extension_zip
+
 SOURCE = Path(__file__).resolve().parents[2]
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "dist", "build", "__pycache__", ".*cache", "tests")
 # What pip says where it cannot get the build back end: no network, or an index without it.
@@ -69,6 +71,8 @@ def test_the_wheel_has_every_hook_and_nothing_besides(wheel):
         names = set(archive.namelist())
     hooks = {f"regen_vcs/git_hooks/{path.name}" for path in (SOURCE / "git_hooks").iterdir() if path.is_file()}
     assert hooks <= names
+    addon = {f"regen_vcs/blender_addon/{name}" for name in addon_files(str(SOURCE / "blender_addon"))}
+    assert {name for name in names if name.startswith("regen_vcs/blender_addon/")} == addon
     assert {name for name in names if not name.startswith("regen_vcs/") and ".dist-info/" not in name} == set()
     modules = {str(path.relative_to(SOURCE).as_posix()) for path in (SOURCE / "regen_vcs").rglob("*.py")}
     assert modules <= names
@@ -93,6 +97,12 @@ def test_the_demo_runs_from_it(installed, home):
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     assert "Nothing was left behind" in done.stdout
     assert str(SOURCE) not in done.stdout
+
+
+def test_it_writes_the_addon_of_the_tree(installed, home):
+    done = run(installed, "-I", "-m", "regen_vcs", "addon", "--output", home.work / "addon.zip", cwd=home.work, env=home.env)
+    assert done.returncode == 0, done.stderr
+    assert (home.work / "addon.zip").read_bytes() == extension_zip(addon_files(str(SOURCE / "blender_addon")))
 
 
 def test_both_names_of_the_command_are_there(installed):
