@@ -57,6 +57,7 @@ class Session(Answers):
     def __init__(self, *, folders: Sequence[str] = ()):
         self.folders = tuple(folders)
         self.jobs = Jobs()
+        self._opening = 0
         self.root: str | None = None
         self.bridge: Bridge | None = None
         self.listeners: dict[str, list[Callable[..., None]]] = {}
@@ -64,6 +65,8 @@ class Session(Answers):
 
     def _clear(self, blend: str, preference: str) -> None:
         self.opened = False
+        # What was asked before is answered about what was then.
+        self._opening += 1
         self.blend, self.preference = blend, preference
         self.root, self.bridge = None, None
         self.message: Message | None = messages.LOOKING
@@ -103,9 +106,9 @@ class Session(Answers):
         """Follow the project of a .blend: "" for one that was never saved. What is at work in the same project goes on; in another one it ends."""
         root = find_root(os.path.dirname(blend)) if blend else None
         if root is not None and root == self.root and self.bridge is not None:
-            at_work = self.deeds, self.batch, self._asked
+            at_work = self.deeds, self.batch
             self._clear(blend, preference)
-            self.deeds, self.batch, self._asked = at_work
+            self.deeds, self.batch = at_work
         else:
             if self.jobs.running:
                 self.jobs.shut_down(timeout=1.0)
@@ -163,13 +166,17 @@ class Session(Answers):
     ) -> Job:  # fmt: skip
         """One job a slot: a question that is under way is asked once more when its answer is there, never twice at a time."""
 
+        opening = self._opening
+
         def finish(value: Any) -> None:
-            self._asked.pop(slot, None)
-            on_done(value)
+            if opening == self._opening:
+                self._asked.pop(slot, None)
+                on_done(value)
 
         def fail(error: RegenError) -> None:
-            self._asked.pop(slot, None)
-            on_error(error)
+            if opening == self._opening:
+                self._asked.pop(slot, None)
+                on_error(error)
 
         folder = self.root if cwd == "" else cwd
         job = self.jobs.start(title, argv, cwd=folder, environ=self.bridge.environ, on_done=finish, on_error=fail, as_json=as_json, stdin=stdin)

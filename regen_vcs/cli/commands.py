@@ -53,6 +53,7 @@ COMMANDS = {
     "gc": ("gc", "Give back the room of what nobody needs any more."),
     "fsck": ("fsck", "Re-hash the stores and say what is wrong."),
     "doctor": ("doctor", "Say what is wrong with this set-up, and how to mend it."),
+    "stand-in": ("stand_in", "Draw pictures and sounds to be shown for what is missing."),
     "addon": ("addon", "Write the zip of the Blender addon."),
     "completion": ("completion", "Print shell completion for bash, zsh or fish."),
 }
@@ -68,7 +69,7 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f"regen_vcs.cli.{COMMANDS[name][0]}")
-        return getattr(module, f"{name}_command")
+        return getattr(module, f"{name}_command".replace("-", "_"))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

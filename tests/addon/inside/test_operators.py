@@ -239,3 +239,18 @@ def test_params_of_the_form(session, film):
     items["width"].int_value = 0
     with pytest.raises(RuntimeError, match="width"):
         bpy.ops.regen.apply_params(asset_id="sky.png")
+
+
+def test_what_is_at_work_goes_on_when_the_file_is_opened_again(session, film):
+    with open(film.path("regen.toml"), "a") as file:
+        file.write('\n[generators.slow]\nuses = "command"\nargv = ["sh", "{code}/slow.sh", "{output}"]\ncode = ["slow.sh"]\n')
+    with open(film.path("slow.sh"), "w") as file:
+        file.write('sleep 2\necho done > "$1"\n')
+    film.regen("trust", "--yes")
+    film.regen("generate", "late.txt", "--generator", "command:slow", "--no-run")
+    session.refresh()
+    session.wait(60)
+    deed = session.do("Making late.txt", "regenerate", "--", "late.txt", paths=["late.txt"])
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    assert session.deeds == [deed]
+    assert state_of(session, "late.txt") == "ok" and session.deeds == []

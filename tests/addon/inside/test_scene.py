@@ -62,6 +62,10 @@ def test_a_sequence_strip(session, film):
 def test_a_sound_strip(session, film):
     film.regen("generate", "media/beep.wav", "--generator", "tone")
     look(session)
+    if not bpy.app.build_options.audaspace:
+        with pytest.raises(RuntimeError, match="Audaspace"):
+            place("STRIP", "media/beep.wav")
+        return
     place("STRIP", "media/beep.wav")
     assert strips()[0].type == "SOUND" and os.path.samefile(bpy.path.abspath(strips()[0].sound.filepath), film.path("media/beep.wav"))
     with pytest.raises(RuntimeError, match="plane"):

@@ -56,6 +56,7 @@ def clone(session, project, tmp_path):
     bpy.ops.wm.save_mainfile()
     session.wait(60)
     project.commit("twelve shots")
+    session.wait(60)
     target = str(tmp_path / "clone")
     project.git("clone", "-q", project.root, target)
     for name in ("REGEN_KEEP_DIR", "REGEN_CACHE_DIR"):

@@ -109,6 +109,9 @@ def test_what_changed_since_is_told(session, film):
 
 def move_away(film, tmp_path, name="film.blend"):
     """The .blend alone, in an empty folder."""
+    from regen_vcs_addon import state
+
+    state.get().wait(60)
     target = tmp_path / "rescued"
     target.mkdir()
     shutil.copy(film.path(name), target / name)
@@ -184,6 +187,7 @@ def test_a_command_project_from_the_blend_alone(session, project, tmp_path):
     project.save()
     session.wait(60)
     bpy.ops.wm.save_mainfile()
+    session.wait(60)
     with open(project.path("media/copy.png"), "rb") as file:
         before = file.read()
     shutil.rmtree(os.environ["REGEN_KEEP_DIR"])

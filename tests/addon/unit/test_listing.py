@@ -116,11 +116,11 @@ def test_five_thousand_assets_are_filtered_within_a_frame():
     rows = rows_of({"assets": [asset(f"shots/{n % 90:03d}/plate_{rng.random()}.png", rng.choice(DESIGN_STATES), size=rng.randrange(10**9)) for n in range(5000)]})
     taken = []
     for _ in range(5):
-        before = time.perf_counter()
+        before = time.process_time()
         arrange(rows, "plate 01", {"ok", "missing", "stale"}, "state", descending=True)
-        taken.append(time.perf_counter() - before)
-    # Twenty milliseconds on a quiet machine; the tests share theirs.
-    assert min(taken) < 0.06, taken
+        taken.append(time.process_time() - before)
+    # Twenty milliseconds of a processor that has nothing else to do: what is quadratic takes seconds.
+    assert min(taken) < 0.25, taken
 
 
 def test_the_states_are_those_of_the_program():
