@@ -19,6 +19,14 @@ from tests.real_git.farm import PYTHON
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 
 
+def _has(happened) -> bool:
+    """An asset that gives way to another version is gone for a moment."""
+    try:
+        return bool(happened())
+    except FileNotFoundError:
+        return False
+
+
 class Watch:
     """`regen-vcs watch` as a child, and what it says."""
 
@@ -54,7 +62,7 @@ class Watch:
 
     def wait_for(self, happened, seconds: float = 30.0) -> None:
         deadline = time.monotonic() + seconds
-        while not happened():
+        while not _has(happened):
             assert self.proc.poll() is None, self.lines
             assert time.monotonic() < deadline, self.lines
             time.sleep(0.05)
