@@ -42,7 +42,8 @@ def watch_command(poll: bool) -> int:
 
 
 def _end(*_: object) -> None:
-    raise Interrupted("told to stop")
+    """As ^C: whoever handles errors of a sync must not take it for one of them."""
+    raise KeyboardInterrupt
 
 
 class _Said:

@@ -15,7 +15,7 @@ from regen_vcs.engine.checkout import Report, check_out
 from regen_vcs.engine.memory import State, parse_sig
 from regen_vcs.engine.sync import HOOK, SEQUENCER_HOOK
 from regen_vcs.engine.workspace import PROJECT_FILE, Workspace
-from regen_vcs.errors import RegenError
+from regen_vcs.errors import Interrupted, RegenError
 from regen_vcs.git.repo import Repo
 from regen_vcs.model.paths import SIDECAR_SUFFIX, frame_of, parse_sequence
 from regen_vcs.platform.files import sig
@@ -62,6 +62,8 @@ def _sync(root: str, environ: Mapping[str, str]) -> Report | RegenError:
             return check_out(ws, SEQUENCER_HOOK if ws.repo.in_sequence() else HOOK)
         finally:
             ws.close()
+    except Interrupted:
+        raise  # we are told to end, and the sync was in the middle of its work
     except RegenError as error:
         return error
     except OSError as error:

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from regen_vcs.engine.changes import EVERYTHING, QUIET, Changes
+from regen_vcs.engine.watch import watch
+from regen_vcs.errors import Interrupted
 from tests.real_git.farm import PYTHON
 
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
@@ -115,6 +117,16 @@ def test_a_sidecar_written_by_hand(two):
         two.path("media/0000.bin.regen.json").write_text(other)
         watch.wait_for(lambda: two.path("media/0000.bin").read_bytes() == b"0 of version 2\n")
         assert watch.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), Interrupted("interrupted")], ids=["a signal", "what a verb made of it"])
+def test_an_end_in_the_middle_of_a_sync_is_no_error_of_that_sync(two, monkeypatch, stop):
+    def check_out(*_args, **_options):
+        raise stop
+
+    monkeypatch.setattr("regen_vcs.engine.watch.check_out", check_out)
+    with pytest.raises(type(stop)):
+        next(watch(str(two.root), two.env, tell=print))
 
 
 def test_a_removed_asset_comes_back_and_an_edited_one_is_kept_safe(two, home):
