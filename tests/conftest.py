@@ -91,13 +91,30 @@ class Project:
 
     def regen(self, *argv: str, check: bool = True, **kwargs) -> subprocess.CompletedProcess:
         """The tool, as `python -I -m regen_vcs` runs it: see fork_server.py."""
-        server = _fork_server()
-        if server is None or kwargs.keys() - {"cwd", "timeout", "stdin"} or self.env.keys() & _READ_AT_START or self.env.get("LANG") != "C.UTF-8":
+        if self._server() is None or kwargs.keys() - {"cwd", "timeout", "stdin"}:
             return self.run(PYTHON, "-I", "-m", "regen_vcs", *argv, check=check, **kwargs)
-        cwd, stdin = kwargs.get("cwd") or self.root, kwargs.get("stdin", subprocess.DEVNULL)
-        stdin = stdin if isinstance(stdin, int) else stdin.fileno()
-        done = server.run(list(argv), cwd=str(cwd), env=self.env, stdin=stdin, timeout=kwargs.get("timeout", 120))
+        done = self.regen_bytes(*argv, **kwargs)
+        done.stdout, done.stderr = (said.decode("utf-8", "surrogateescape").replace("\r\n", "\n") for said in (done.stdout, done.stderr))
         return _checked(done, check)
+
+    def regen_bytes(self, *argv: str, cwd: Path | None = None, stdin=subprocess.DEVNULL, timeout: float = 120) -> subprocess.CompletedProcess:
+        """The same, and what it printed in bytes: names need not be UTF-8. Its exit status is not looked at."""
+        cwd, server = str(cwd or self.root), self._server()
+        if server is None:
+            words = [each.encode("utf-8", "surrogateescape") for each in (PYTHON, "-I", "-m", "regen_vcs", *argv)]
+            return subprocess.run(words, cwd=cwd, env=self.env, capture_output=True, stdin=stdin, timeout=timeout, check=False)
+        return server.run(list(argv), cwd=cwd, env=self.env, stdin=stdin if isinstance(stdin, int) else stdin.fileno(), timeout=timeout)
+
+    def regen_on(self, terminal: int, *argv: str, env: dict[str, str]) -> None:
+        """Start the tool with a terminal as its output; it is closed when that ends."""
+        server = self._server()
+        if server is None:
+            subprocess.Popen([PYTHON, "-I", "-m", "regen_vcs", *argv], cwd=self.root, env=env, stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal)
+            return
+        os.close(server.start(list(argv), cwd=str(self.root), env=env, stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal)[1])
+
+    def _server(self) -> ForkServer | None:
+        return None if self.env.keys() & _READ_AT_START or self.env.get("LANG") != "C.UTF-8" else _fork_server()
 
     def status(self) -> dict[str, str]:
         """{asset: state}."""

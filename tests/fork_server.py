@@ -33,19 +33,15 @@ class ForkServer:
         theirs.close()
 
     def run(self, argv: list[str], *, cwd: str, env: dict[str, str], stdin: int, timeout: float) -> subprocess.CompletedProcess:
-        """The tool with these arguments; its output as text. subprocess.TimeoutExpired after that many seconds: it is killed."""
-        pipes = [os.pipe() for _ in range(3)]
-        source = os.open(os.devnull, os.O_RDONLY) if stdin == subprocess.DEVNULL else os.dup(stdin)
+        """The tool with these arguments; its output in bytes. subprocess.TimeoutExpired after that many seconds: it is killed."""
+        pipes = [os.pipe() for _ in range(2)]
         try:
-            self._ask({"argv": argv, "cwd": cwd, "env": env}, [source, *(write for _read, write in pipes)])
+            pid, told = self.start(argv, cwd=cwd, env=env, stdin=stdin, stdout=pipes[0][1], stderr=pipes[1][1])
         finally:
-            os.close(source)
             for _read, write in pipes:
                 os.close(write)
-        (out, err, told) = (read for read, _write in pipes)
         said = {"out": b"", "err": b"", "status": b""}
-        pid = int(os.read(told, 16))  # the server's first word; its second is the status
-        readers = [threading.Thread(target=_drain, args=(fd, said, name)) for fd, name in ((out, "out"), (err, "err"), (told, "status"))]
+        readers = [threading.Thread(target=_drain, args=(fd, said, name)) for fd, name in ((pipes[0][0], "out"), (pipes[1][0], "err"), (told, "status"))]
         for reader in readers:
             reader.start()
         readers[2].join(timeout)
@@ -54,11 +50,20 @@ class ForkServer:
             os.kill(pid, signal.SIGKILL)
         for reader in readers:
             reader.join()
-        texts = (said[name].decode("utf-8", "surrogateescape").replace("\r\n", "\n") for name in ("out", "err"))
-        stdout, stderr = texts
         if expired:
-            raise subprocess.TimeoutExpired(["regen-vcs", *argv], timeout, stdout, stderr)
-        return subprocess.CompletedProcess(["regen-vcs", *argv], int(said["status"]), stdout, stderr)
+            raise subprocess.TimeoutExpired(["regen-vcs", *argv], timeout, said["out"], said["err"])
+        return subprocess.CompletedProcess(["regen-vcs", *argv], int(said["status"]), said["out"], said["err"])
+
+    def start(self, argv: list[str], *, cwd: str, env: dict[str, str], stdin: int, stdout: int, stderr: int) -> tuple[int, int]:
+        """(process id, a descriptor that its exit status can be read from, in decimal, once it has ended)."""
+        told, tell = os.pipe()
+        source = os.open(os.devnull, os.O_RDONLY) if stdin == subprocess.DEVNULL else os.dup(stdin)
+        try:
+            self._ask({"argv": argv, "cwd": cwd, "env": env}, [source, stdout, stderr, tell])
+        finally:
+            os.close(source)
+            os.close(tell)
+        return int(os.read(told, 16)), told  # its first word; its second is the status
 
     def close(self) -> None:
         self._socket.close()
@@ -138,8 +143,9 @@ def _become(request: dict, fds: list[int]) -> None:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    # As Python opens them in the locale C.UTF-8.
+    sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
     sys.argv = ["regen_vcs", *request["argv"]]
     for name in ("regen_vcs.__main__", "__main__"):

@@ -33,6 +33,7 @@ COMMANDS = {
     "remote": ("remote", "Add, list, check and remove remotes."),
     "rescued": ("rescued", "List edited files that gave way, and bring them back."),
     "accept": ("accept", "Accept a regenerated or proposed result."),
+    "takes": ("accept", "List an asset's takes, with the names that accept knows."),
     "regenerate": ("regenerate", "Run generators: for what is missing, stale or named."),
     "workset": ("workset", "Choose which assets this checkout holds; the rest stay recipes."),
     "root": ("root", "Say where @name/… inputs lie on this machine."),

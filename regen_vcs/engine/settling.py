@@ -122,7 +122,7 @@ def _settle_take(ws: Workspace, here: Snapshot, path: str, take: Take, by_user: 
         settled = settle_take(ws, here, path, take, by_user)
         return Made(path, settled.verdict, take, None, settled.score)
     executor = Executor(here)
-    _rescue_edited(ws, here, path)
+    rescue_edited(ws, here, path, "edited; regenerated")
     if facts.out_hash is None or facts.out_key != take.order.key:
         if not by_user:
             return _stand_in(ws, here, executor, desired, take, "proposed", None)
@@ -151,10 +151,11 @@ def _leave_in_store(ws: Workspace, here: Snapshot, path: str, take: Take) -> Mad
     return Made(path, verdict, take, None, 1.0 if verdict == "equal" else None)
 
 
-def _rescue_edited(ws: Workspace, here: Snapshot, path: str) -> None:
+def rescue_edited(ws: Workspace, here: Snapshot, path: str, why: str) -> None:
+    """Keep what is on disk, if it was edited, before something else takes its place."""
     row, seen = ws.state.rows.get(path, EMPTY_ROW), here.seen(path)
     if seen.kind == "present" and is_edited(row, seen) and seen.hash != here.assets[path].facts.out_hash:
-        rescue(ws, path, seen, "edited; regenerated")
+        rescue(ws, path, seen, why)
 
 
 def _accept(ws: Workspace, here: Snapshot, executor: Executor, desired: Desired, take: Take, verdict: str) -> Made:

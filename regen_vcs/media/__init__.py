@@ -9,7 +9,7 @@ a preview is wanted, and NumPy, Pillow, OpenEXR and soundfile cost 20 to 200 ms 
 
 from __future__ import annotations
 
-__all__ = ["content_hash", "look", "look_average", "look_to_rgba", "probe", "score"]
+__all__ = ["content_hash", "look", "look_average", "look_thumbnail", "look_to_rgba", "probe", "score", "thumbnail"]
 
 
 def probe(path_abs: str) -> dict:
@@ -50,6 +50,20 @@ def look_to_rgba(look: str, size: int = 32) -> tuple[int, int, bytes] | None:
     from regen_vcs.media.thumbhash import decode, from_text
 
     return _guarded(None, lambda text: decode(from_text(text), size), look)
+
+
+def thumbnail(path_abs: str, side: int = 256) -> bytes | None:
+    """A PNG of the picture, no side over `side` pixels; of several frames the first. None as for `look`."""
+    from regen_vcs.media.preview import thumbnail_of
+
+    return _guarded(None, thumbnail_of, path_abs, side)
+
+
+def look_thumbnail(look: str, side: int = 32) -> bytes | None:
+    """A PNG of a look, which has nothing finer to show; `side` is the longer one. None where it is no look."""
+    from regen_vcs.media.preview import look_thumbnail_of
+
+    return _guarded(None, look_thumbnail_of, look, side)
 
 
 def score(left_abs: str, right_abs: str) -> float | None:

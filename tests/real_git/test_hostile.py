@@ -834,20 +834,17 @@ SGR = re.compile(rb"\x1b\[[0-9;]*[mK]|\x1b\[\?25[hl]|\x1b\[[0-9]*[ABCDGJ]|\r")
 def on_terminal(film, *argv: str) -> bytes:
     """What a command prints on a terminal (with its own colours, which are taken out)."""
     mine, theirs = pty.openpty()
-    words = [sys.executable, "-I", "-m", "regen_vcs", *argv]
-    env = {**film.env, "TERM": "xterm", "PAGER": "cat", "COLUMNS": "300"}
-    with subprocess.Popen(words, cwd=film.root, env=env, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs) as process:
-        os.close(theirs)
-        printed = b""
-        while True:
-            try:
-                chunk = os.read(mine, 65536)
-            except OSError:
-                break
-            if not chunk:
-                break
-            printed += chunk
-        process.wait(timeout=60)
+    film.regen_on(theirs, *argv, env={**film.env, "TERM": "xterm", "PAGER": "cat", "COLUMNS": "300"})
+    os.close(theirs)
+    printed = b""
+    while True:
+        try:
+            chunk = os.read(mine, 65536)
+        except OSError:
+            break
+        if not chunk:
+            break
+        printed += chunk
     os.close(mine)
     return SGR.sub(b"", printed)
 

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import subprocess
-import sys
 import unicodedata
 
 import pytest
@@ -56,8 +55,7 @@ def read(project, name: str) -> bytes | None:
 
 def regen(project, *argv: str, check: bool = True, timeout: int = 60) -> subprocess.CompletedProcess:
     """As Project.regen, but in bytes: names need not be UTF-8."""
-    words = [each.encode("utf-8", "surrogateescape") for each in (sys.executable, "-I", "-m", "regen_vcs", *argv)]
-    done = subprocess.run(words, cwd=project.root, env=project.env, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout)
+    done = project.regen_bytes(*argv, timeout=timeout)
     if check:
         assert done.returncode == 0, (argv, done.stdout, done.stderr)
     assert b"Traceback" not in done.stderr, done.stderr
