@@ -79,7 +79,7 @@ class Answers:
         while len(self.details) > 50:
             del self.details[next(iter(self.details))]
         self.details[detail.path] = detail
-        self.ask(f"takes {detail.path}", "takes", "--", detail.path, on_done=lambda answer: self._take_takes(detail.path, answer))
+        self.ask(f"takes {detail.path}", "takes", "--thumbnails", "--", detail.path, on_done=lambda answer: self._take_takes(detail.path, answer))
         self.tell("detail", detail.path)
 
     def _take_takes(self, path: str, document: Any) -> None:

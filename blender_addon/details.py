@@ -14,7 +14,7 @@ class Input(NamedTuple):
 
 
 class Take(NamedTuple):
-    """One result. name: as people say it; thumbnail: the absolute path of a small picture, or ""."""
+    """One result. name: as people say it; current: of the recipe as it is now; thumbnail: the absolute path of a small picture, or ""."""
 
     name: str
     hash: str
@@ -23,7 +23,13 @@ class Take(NamedTuple):
     generator: str
     accepted: bool
     on_disk: bool
+    current: bool
+    in_store: bool
     thumbnail: str
+
+    @property
+    def can_be_accepted(self) -> bool:
+        return not self.accepted and self.current and self.in_store
 
 
 class Detail(NamedTuple):
@@ -71,7 +77,7 @@ def _take(entry: Mapping[str, Any], index: int) -> Take:
         _text(entry.get("name")) or f"t{index + 1}", entry["hash"], _text(entry.get("created")) or _text(entry.get("at")),
         float(seconds) if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) else None,
         " ".join(filter(None, (_text(entry.get("generator")), _text(entry.get("generator_version"))))), entry.get("accepted") is True,
-        entry.get("on_disk") is True, _text(entry.get("thumbnail")),
+        entry.get("on_disk") is True, entry.get("current") is True, entry.get("in_store") is True, _text(entry.get("thumbnail")),
     )  # fmt: skip
 
 

@@ -125,13 +125,17 @@ def _tell_fetch(document):
 class REGEN_OT_accept(_AssetOperator, bpy.types.Operator):
     bl_idname = "regen.accept"
     bl_label = "Accept"
-    bl_description = "Make what is on disk the accepted version"
+    bl_description = "Make this the accepted version: the take that is named, else what is on disk"
 
     asset_id: StringProperty(description="Empty: the selected one")
+    take: StringProperty(description="Its name or hash. Empty: what is on disk")
 
     def execute(self, _context):
         path = self.chosen()
-        return {"CANCELLED"} if path is None else run(self, f"Accepting {os.path.basename(path)}", "accept", "--", path, paths=[path])
+        if path is None:
+            return {"CANCELLED"}
+        which = ["--take", self.take] if self.take else []
+        return run(self, f"Accepting {os.path.basename(path)}", "accept", *which, "--", path, paths=[path])
 
 
 class REGEN_OT_cancel(bpy.types.Operator):

@@ -238,7 +238,9 @@ def draw_takes(layout, _context):
         layout.label(text="No takes yet", icon="INFO")
         return
     grid = layout.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
-    for take in detail.takes[:8]:
+    # The accepted one and the newest of the others: what one chooses among.
+    chosen = sorted(detail.takes, key=lambda take: (take.accepted, take.current, take.created), reverse=True)[:8]
+    for take in chosen:
         box = grid.box().column(align=True)
         icon = thumbnails.icon_of(take.thumbnail)
         if icon:
@@ -247,9 +249,12 @@ def draw_takes(layout, _context):
         box.label(text=take.name, icon=mark)
         part = box.row()
         part.active = False
-        part.label(text=" · ".join(filter(None, (take.created[:10], human_duration(take.seconds)))))
+        part.label(text=" · ".join(filter(None, (take.created[:10], human_duration(take.seconds)))) if take.current else "earlier recipe")
+        if take.can_be_accepted:
+            accept = box.operator("regen.accept", text="Accept", icon="CHECKMARK")
+            accept.asset_id, accept.take = detail.path, take.hash
     if len(detail.takes) > 8:
-        layout.label(text=f"and {len(detail.takes) - 8} older ones", icon="BLANK1")
+        layout.label(text=f"and {len(detail.takes) - 8} others", icon="BLANK1")
 
 
 # (identifier, title, draw, closed at first, whether it needs the project's rows)

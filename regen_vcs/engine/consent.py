@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from regen_vcs.engine.in_place_snapshot import look_at_both
-from regen_vcs.engine.making import user_look
+from regen_vcs import __version__
+from regen_vcs.engine.in_place_snapshot import look_at_both, user_look
+from regen_vcs.engine.project_file import ProjectFile
 from regen_vcs.engine.sync import Snapshot, look
 from regen_vcs.engine.trust import TrustItem, read_item, repository_items, trust_all, trust_store
 from regen_vcs.engine.trust_difference import difference
@@ -27,8 +28,8 @@ class Consent:
     def __init__(self, ws: Workspace):
         self._ws = ws
         disk = user_look(ws)
-        disk.definitions.project.validate()
         self._project = disk.definitions.project
+        _validate(ws, self._project)
         self._definitions = disk.definitions
         self._views: dict[TrustItem, Snapshot] = dict.fromkeys(repository_items(disk), disk)
         self._disk = disk
@@ -81,6 +82,15 @@ class Consent:
             return "trusted"
         known = any((each.kind, each.path) == (item.kind, item.path) for each in self._store.items)
         return "changed" if known else "new"
+
+
+def _validate(ws: Workspace, project: ProjectFile) -> None:
+    """The full check of regen.toml, once for the same bytes: the schema library takes twice as long as all the rest."""
+    name = f"toml:{__version__}:{project.hash}"
+    if ws.memo.get(name) is None:
+        project.validate()
+        ws.memo.put(name, 1)
+        ws.memo.save()
 
 
 def _staged_items(ws: Workspace) -> dict[TrustItem, Snapshot]:

@@ -14,8 +14,8 @@ from dataclasses import replace
 from regen_vcs.engine.definitions import Definitions
 from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.edit import differences
+from regen_vcs.engine.in_place_snapshot import user_look
 from regen_vcs.engine.in_place_sync import follow
-from regen_vcs.engine.making import user_look
 from regen_vcs.engine.project_file import ProjectFile
 from regen_vcs.engine.prospects import estimate_seconds
 from regen_vcs.engine.provenance import Past, describe_inputs, document_path, find_asset, readable_recipe
@@ -25,7 +25,7 @@ from regen_vcs.engine.takes import output_of_record
 from regen_vcs.engine.trust import untrusted_reason
 from regen_vcs.engine.workspace import PROJECT_FILE, Workspace
 from regen_vcs.errors import InvalidError, RegenError
-from regen_vcs.generators.registry import is_installed
+from regen_vcs.generators.installed import is_installed
 from regen_vcs.model.generator_table import definition_table
 from regen_vcs.model.key import compute_key
 from regen_vcs.model.plan import FETCH, MATERIALISE, QUEUE, REFUSE, REGENERATE, REMOVE, RESCUE, Plan, Step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from blake3 import blake3
 
+from regen_vcs.engine.definitions import Definitions
 from regen_vcs.engine.desired import Desired, problem_facts
 from regen_vcs.engine.in_place import ABSENT, BYTES, FOREIGN, Asset, is_used, look_in_place
 from regen_vcs.engine.in_place_paths import kept_in_place
@@ -24,6 +25,14 @@ _OF_EMPTY = recipe_bytes(Recipe(output=Output(hash=blake3(b"").hexdigest(), key=
 def look_at_both(ws: Workspace, *, paths: set[str] | None = None, also: set[str] = frozenset()) -> Snapshot:
     """As `look`, with the assets that are kept in place. Its `remember` writes down the others only."""
     return include(look(ws, paths=paths, also=also))
+
+
+def user_look(ws: Workspace) -> Snapshot:
+    """A snapshot in which plain inputs and definitions count as they are on disk."""
+    snapshot = look_at_both(ws)
+    snapshot.inputs.from_disk = True
+    snapshot._definitions = Definitions(ws, from_disk=True)
+    return snapshot
 
 
 def include(snapshot: Snapshot, assets: list[Asset] | None = None) -> Snapshot:

@@ -6,9 +6,9 @@ import os
 from dataclasses import replace
 
 from regen_vcs.engine import frames
+from regen_vcs.engine.in_place_snapshot import user_look
 from regen_vcs.engine.job_file import write_job
 from regen_vcs.engine.job_inputs import JobInputs
-from regen_vcs.engine.making import user_look
 from regen_vcs.engine.production import make_order
 from regen_vcs.engine.sync import Snapshot
 from regen_vcs.engine.take_filing import Order

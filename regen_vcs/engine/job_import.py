@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from regen_vcs.engine import frames
+from regen_vcs.engine.in_place_snapshot import user_look
 from regen_vcs.engine.job_archive import Archive
 from regen_vcs.engine.job_file import PortableJob, order_of
 from regen_vcs.engine.job_result import PortableResult, open_result, unpack_result
-from regen_vcs.engine.making import user_look
 from regen_vcs.engine.settling import Made, settle
 from regen_vcs.engine.sync import Snapshot
 from regen_vcs.engine.take_filing import Order, Take, TakeFiling

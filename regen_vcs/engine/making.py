@@ -8,10 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from regen_vcs.engine.definitions import Definitions
 from regen_vcs.engine.discovery import refresh_inputs
 from regen_vcs.engine.documents import read_document, write_document
-from regen_vcs.engine.in_place_snapshot import look_at_both
+from regen_vcs.engine.in_place_snapshot import look_at_both, user_look
 from regen_vcs.engine.production import Order, Take, make_order
 from regen_vcs.engine.queue import BLOCKED, MISSING, QUEUED, USER, Job, Owner, Queue, Request, open_queue
 from regen_vcs.engine.queue_database import PATIENCE
@@ -122,14 +121,6 @@ def refresh_recipe(ws: Workspace, path: str) -> RegenError | None:
     except RegenError as error:
         return error
     return None
-
-
-def user_look(ws: Workspace) -> Snapshot:
-    """A snapshot in which plain inputs and definitions count as they are on disk."""
-    snapshot = look_at_both(ws)
-    snapshot.inputs.from_disk = True
-    snapshot._definitions = Definitions(ws, from_disk=True)
-    return snapshot
 
 
 def force_since(job: Job) -> str:

@@ -7,6 +7,7 @@ from regen_vcs.engine.named_roots import NotRead
 from regen_vcs.engine.planner import Bring
 from regen_vcs.engine.trust import untrusted_reason
 from regen_vcs.errors import InvalidError, RegenError
+from regen_vcs.generators.installed import is_exact_built_in, is_installed
 from regen_vcs.model.plan import PAID
 
 # Seconds for a built-in per megapixel or per minute of sound: rough, and only until a take says better.
@@ -40,9 +41,6 @@ def _prospect(snapshot, desired: Desired) -> Bring:
 def _refusal(snapshot, desired: Desired) -> str | None:
     """Why this recipe must not be run to get its accepted bytes back; None where it may."""
     facts = desired.facts
-    # Imports pydantic, and `status --json` seldom comes here.
-    from regen_vcs.generators.registry import is_installed
-
     away = snapshot.inputs.root_problem(desired)
     if away is not None and not isinstance(away, NotRead):
         return f"blocked: its input {away.what}"
@@ -71,11 +69,12 @@ def _cost(snapshot, desired: Desired) -> float | None:
 
 def _misfit(snapshot, desired: Desired) -> str | None:
     """Why a generator here cannot run a recipe that was captured or recovered elsewhere under its name."""
-    from regen_vcs.generators.registry import complete_params, is_exact_built_in, load
-
     generator = desired.facts.generator
     if is_exact_built_in(generator):
         return None  # ours: checked when the recipe was written
+    # Imports pydantic.
+    from regen_vcs.generators.registry import complete_params, load
+
     try:
         complete_params(load(generator), snapshot.inputs.recipe_of(desired).params)
     except RegenError as error:
@@ -92,8 +91,6 @@ def estimate_seconds(snapshot, desired: Desired) -> float | None:
         return sorted(times)[len(times) // 2]
     if ":" in facts.generator:
         return None
-    from regen_vcs.generators.registry import is_exact_built_in
-
     if not is_exact_built_in(facts.generator):
         return None
     return _BUILT_IN_FLOOR + facts.out_size / 1e6 * _SECONDS_PER_MB

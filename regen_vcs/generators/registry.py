@@ -1,17 +1,13 @@
-"""Which generators there are, found through entry points of the running environment; built-ins by the same door.
-
-Nothing in a repository can add one: `regen.toml` only configures what is installed.
-"""
+"""Generators by their names, loaded, configured by `regen.toml`'s tables, and asked. Which there are: generators/installed.py."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from typing import Any
 
 from regen_vcs.errors import InvalidError, RegenError, UsageError
 from regen_vcs.generators.base import Generator
+from regen_vcs.generators.installed import entry_points, is_exact_built_in, is_installed
 from regen_vcs.model.generator_table import split_generator
 from regen_vcs.model.schema import (
     check_schema,
@@ -40,30 +36,13 @@ __all__ = [
     "validate_table",
 ]
 
-GROUP = "regen_vcs.generators"
-
 # What any generator's table may hold; more is for its own `from_table` to understand.
 _COMMON_KEYS = frozenset({"uses", "timeout", "paid", "cost", "params"})
 
 
-@functools.cache
-def _entry_points() -> dict[str, metadata.EntryPoint]:
-    """By name. A built-in's name is never taken by another distribution: "texture" must mean ours."""
-    found: dict[str, metadata.EntryPoint] = {}
-    for point in metadata.entry_points(group=GROUP):
-        if point.name not in found or point.value.startswith("regen_vcs.generators."):
-            found[point.name] = point
-    return found
-
-
 def names() -> list[str]:
     """The installed generators, sorted."""
-    return sorted(_entry_points())
-
-
-def is_installed(name: str) -> bool:
-    """Whether what a recipe calls `name` could be run here: its part before the colon is an installed generator."""
-    return name.partition(":")[0] in _entry_points()
+    return sorted(entry_points())
 
 
 def load(
@@ -133,7 +112,7 @@ def conditions(generator: Generator) -> dict[str, str]:
 
 def provider(name: str) -> str | None:
     """The distribution that brings a generator, "name 1.2", where it is not ours: its own `version` may not tell all."""
-    point = _entry_points().get(name.partition(":")[0])
+    point = entry_points().get(name.partition(":")[0])
     if point is None or point.value.startswith("regen_vcs.generators.") or point.dist is None:
         return None
     return f"{point.dist.name} {point.dist.version}"
@@ -151,7 +130,7 @@ def estimate_seconds(generator: Generator, params: Mapping[str, Any]) -> float |
 
 
 def _factory(base: str) -> Any:
-    point = _entry_points().get(base)
+    point = entry_points().get(base)
     if point is None:
         raise UsageError(
             f"no generator {base!r} is installed",
@@ -221,12 +200,3 @@ class _Preset:
         complete = complete_params(self._generator, {**self._defaults, **raw})
         validate_schema(self._own, complete)
         return complete
-
-
-def is_exact_built_in(name: str) -> bool:
-    """Whether a run of this generator is its own proof that the bytes can come back: ours, and exact."""
-    base = name.partition(":")[0]
-    point = _entry_points().get(base)
-    if point is None or not point.value.startswith("regen_vcs.generators."):
-        return False
-    return bool(getattr(_factory(base), "exact", False))

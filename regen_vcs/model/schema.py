@@ -3,6 +3,8 @@
 A generator declares a pydantic model, or (as `command` does) a JSON Schema. Both end in the same two promises:
 a bad value is an InvalidError that names its field, and what comes out is complete plain JSON, every default
 written out, so that a key never depends on installed code.
+
+jsonschema (60 ms) is imported where a JSON Schema is used: many commands only load what declares a pydantic model.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-import jsonschema
 import pydantic
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
@@ -138,6 +139,8 @@ def check_schema(schema: Mapping[str, Any], field: str) -> None:
                 f'as in {name} = {{ type = "integer", default = 4 }}',
                 field=f"{field}.{name}",
             )
+    import jsonschema
+
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
@@ -165,6 +168,8 @@ def validate_schema(schema: Mapping[str, Any], raw: Mapping[str, Any], field: st
 
 
 def _validate_value(value: Any, schema: Mapping[str, Any], field: str) -> None:
+    import jsonschema
+
     validator = jsonschema.Draft202012Validator(schema)
     error = jsonschema.exceptions.best_match(validator.iter_errors(value))
     if error is None:

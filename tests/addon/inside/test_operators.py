@@ -7,6 +7,11 @@ import bpy
 import pytest
 
 COPY = '\n[generators.copy]\nuses = "command"\nargv = ["cp", "{inputs.image}", "{output}"]\n'
+# A picture that is never twice the same.
+DICE = """\
+import os, sys
+open(sys.argv[1], "wb").write(b"P5 64 64 255 " + os.urandom(64 * 64))
+"""
 
 
 @pytest.fixture
@@ -108,6 +113,29 @@ def test_accept_and_take_back(session, film):
     assert state_of(session, "sky.png") == "modified"
     assert bpy.ops.regen.accept(asset_id="sky.png") == {"FINISHED"}
     assert state_of(session, "sky.png") in ("ok", "stale")
+
+
+def test_any_take_may_be_accepted_and_has_a_picture(session, film):
+    with open(film.path("dice.py"), "w") as file:
+        file.write(DICE)
+    with open(film.path("regen.toml"), "a") as file:
+        file.write('\n[generators.dice]\nuses = "command"\nargv = ["python3", "{code}/dice.py", "{output}"]\ncode = ["dice.py"]\n')
+    film.regen("trust", "--yes")
+    film.regen("generate", "dice.pgm", "--generator", "command:dice")
+    film.commit("one")
+    film.regen("regenerate", "dice.pgm")
+    session.refresh()
+    assert state_of(session, "dice.pgm") == "drifted"
+    session.select("dice.pgm")
+    session.wait(60)
+    first, second = session.details["dice.pgm"].takes
+    assert (first.name, first.accepted, second.name, second.can_be_accepted) == ("v001", True, "t2", True)
+    assert os.path.isfile(first.thumbnail) and os.path.isfile(second.thumbnail) and first.thumbnail != second.thumbnail
+    assert bpy.ops.regen.accept(asset_id="dice.pgm", take=second.hash) == {"FINISHED"}
+    assert state_of(session, "dice.pgm") == "ok"
+    assert session.by_path["dice.pgm"].output == second.hash
+    with pytest.raises(RuntimeError, match="no take"):
+        bpy.ops.regen.accept(asset_id="dice.pgm", take="v009")
 
 
 def test_fetch(session, film):
