@@ -25,6 +25,8 @@ from regen_vcs.model.paths import frame_path, parse_sequence, relative_input, re
 from regen_vcs.model.plan import REMOVE, Step
 from regen_vcs.model.recipe import Model, Recipe, recipe_bytes
 
+_ABSENT = object()  # a parameter that is null is there
+
 
 def set_params(ws: Workspace, path: str, texts: Mapping[str, str], *, unset: list[str], inputs: Mapping[str, str],
                models: Mapping[str, str], values: Mapping[str, object] | None = None) -> list[str]:
@@ -42,8 +44,9 @@ def set_params(ws: Workspace, path: str, texts: Mapping[str, str], *, unset: lis
             raise UsageError(f"{path}: a source asset has no parameters", "to give it a recipe: regen-vcs generate")
         params = {**recipe.params, **composer.typed(recipe.generator, texts), **(values or {})}
         for name in unset:
-            if params.pop(name, None) is None and name not in recipe.inputs and name not in recipe.models:
+            if name not in params and name not in recipe.inputs and name not in recipe.models:
                 raise UsageError(f"{path}: there is no parameter, input or model {name!r} to unset", f"see: regen-vcs show {path}")
+            params.pop(name, None)
         gone = set(unset)
         changed = replace(
             recipe,
@@ -72,7 +75,7 @@ def differences(old: Recipe, new: Recipe) -> list[str]:
     for word, before, after in (("params", old.params, new.params), ("inputs", old.inputs, new.inputs),
                                 ("models", old.models, new.models)):
         for name in sorted({*before, *after}):
-            left, right = before.get(name), after.get(name)
+            left, right = before.get(name, _ABSENT), after.get(name, _ABSENT)
             if left != right or type(left) is not type(right):
                 lines.append(f"{word}.{name}: {_shown(left)} → {_shown(right)}")
     return lines
@@ -83,8 +86,10 @@ def _short(value: str | None) -> str:
 
 
 def _shown(value: object) -> str:
-    if value is None:
+    if value is _ABSENT:
         return "none"
+    if value is None:
+        return "null"
     if isinstance(value, Model):
         return model_words(value)
     text = str(value) if not isinstance(value, str) else repr(value)

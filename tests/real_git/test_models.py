@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 from tests.conftest import PYTHON
+from tests.real_git import recipes
 
 TOML = """
 [generators.stamp]
@@ -198,3 +199,11 @@ def test_on_a_terminal_it_asks(film, answer):
 def test_set_model_says_what_changed(film):
     done = film.regen("set", "c.txt", "--model", "checkpoint=big")
     assert "models.checkpoint: small.safetensors (unpinned) → big.safetensors 1.0 sha256:" in done.stdout
+
+
+def test_a_parameter_that_is_null_can_be_unset(project):
+    project.write("regen.toml", b'[generators.echo]\nuses = "command"\nargv = ["cp", "{params.word}", "{output}"]\n')
+    recipes.write(project, "a.txt", recipes.Recipe(generator="command:echo", params={"word": "x", "note": None}))
+    assert "params.note" in project.regen("set", "a.txt", "--unset", "note").stdout
+    assert recipes.read(project, "a.txt").params == {"word": "x"}
+    assert project.regen("set", "a.txt", "--unset", "note", check=False).returncode == 2
