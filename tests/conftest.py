@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.fork_server import ForkServer
@@ -20,6 +21,10 @@ PYTHON = sys.executable
 # inherit that. The tests send ^C to the tool as a user's terminal does, so it has to arrive.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes to draw or to run says more about what else the machine does than about us.
+hypothesis.settings.register_profile("regen-vcs", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("regen-vcs")
 
 
 def pytest_collection_modifyitems(config, items):

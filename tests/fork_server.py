@@ -6,14 +6,17 @@ status are the caller's, and nothing of one call is left for the next one. Hooks
 git and by the tool as ever. Started with any other environment than the tests' usual locale, or where there is no `fork`, the
 caller starts Python instead.
 
-As a program: the server, on the socket that is its standard input.
+As a program: the server, on the socket that is its standard input; with the name of a socket as argument it listens there too, for
+the `regen-vcs` of fork_client.py.
 """
 
 from __future__ import annotations
 
 import array
+import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -26,11 +29,15 @@ _LENGTH = 8  # bytes before a request that say how long it is
 class ForkServer:
     """The server's other side. `run` may be called from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str | None = None) -> None:
+        """address: of a socket to make and to listen on; it is there when this returns."""
         self._socket, theirs = socket.socketpair()
         self._lock = threading.Lock()
-        self._server = subprocess.Popen([sys.executable, "-I", os.path.abspath(__file__)], stdin=theirs, env={"LANG": "C.UTF-8", "PATH": os.environ["PATH"]})
+        argv = [sys.executable, "-I", os.path.abspath(__file__), *([address] if address else [])]
+        self._server = subprocess.Popen(argv, stdin=theirs, env={"LANG": "C.UTF-8", "PATH": os.environ["PATH"]})
         theirs.close()
+        if address:
+            self._socket.recv(1)
 
     def run(self, argv: list[str], *, cwd: str, env: dict[str, str], stdin: int, timeout: float) -> subprocess.CompletedProcess:
         """The tool with these arguments; its output in bytes. subprocess.TimeoutExpired after that many seconds: it is killed."""
@@ -84,7 +91,7 @@ def _drain(fd: int, said: dict[str, bytes], name: str) -> None:
 # -- the server ------------------------------------------------------------------------------------------------------------
 
 
-def serve() -> None:
+def serve(address: str | None = None) -> None:
     """Fork for each request until the other side is gone. What is imported here starts no thread: a fork would lose it."""
     asked = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -96,13 +103,26 @@ def serve() -> None:
     __import__("regen_vcs.cli.plumbing")
     assert threading.active_count() == 1 and len(os.listdir("/proc/self/task")) == 1
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever waits for a command is a child that nobody waits for
-    while request := _next(asked):
-        words, fds = request
-        if os.fork() == 0:
-            asked.close()
-            _attend(words, fds)
-        for fd in fds:
+    doors = [asked]
+    if address:
+        doors.append(socket.socket(socket.AF_UNIX))
+        doors[1].bind(address)
+        doors[1].listen(64)
+        asked.send(b"!")
+    while True:
+        door = select.select(doors, [], [])[0][0]
+        caller = None if door is asked else door.accept()[0]
+        request = _next(caller or asked)
+        if request is None and caller is None:
+            return
+        if request is not None and os.fork() == 0:
+            for each in doors:
+                each.close()
+            _attend(*request, caller)
+        for fd in request[1] if request else ():
             os.close(fd)
+        if caller:
+            caller.close()
 
 
 def _next(asked: socket.socket) -> tuple[dict, list[int]] | None:
@@ -115,18 +135,24 @@ def _next(asked: socket.socket) -> tuple[dict, list[int]] | None:
     return json.loads(data), list(array.array("i", fds))
 
 
-def _attend(request: dict, fds: list[int]) -> None:
-    """Run one command in another child, and tell its pid and its status."""
+def _attend(request: dict, fds: list[int], caller: socket.socket | None) -> None:
+    """Run one command in another child, and tell its pid and its status. Should `caller` hang up, it is killed with all of its group."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     told = fds.pop()
     os.set_inheritable(told, False)
     pid = os.fork()
     if pid == 0:
         os.close(told)
+        if caller:
+            caller.close()
+            os.setsid()
         _become(request, fds)
     for fd in (*fds, 0, 1, 2):
         os.close(fd)
     os.write(told, b"%16d" % pid)
+    if caller and caller in select.select([os.pidfd_open(pid), caller], [], [])[0]:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
     os.write(told, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     os._exit(0)
 
@@ -160,4 +186,4 @@ def _become(request: dict, fds: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    serve(*sys.argv[1:2])

@@ -8,10 +8,9 @@ from regen_vcs import media
 from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.in_place_editing import accept_in_place
 from regen_vcs.engine.in_place_settling import take_over
-from regen_vcs.engine.in_place_snapshot import include
+from regen_vcs.engine.in_place_snapshot import include, reread
 from regen_vcs.engine.named_takes import NamedTake
 from regen_vcs.engine.observe import frame_number, size_of_files
-from regen_vcs.engine.settling import reread, rescue_edited
 from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
 from regen_vcs.engine.sync import (
     Executor,
@@ -20,6 +19,7 @@ from regen_vcs.engine.sync import (
     has_all,
     look,
     remember,
+    rescue_edited,
     store_files,
     tidy_spare,
 )

@@ -60,5 +60,13 @@ def choose_to_make(
     if named and missing:
         states |= SKIPPED_STATES
     kept = set(also)
-    chosen = [each for each in statuses if everything or not states or each.state in states or each.path in kept]
+    chosen = [
+        each for each in statuses
+        if everything or not states or each.state in states or each.path in kept or (missing and _failed_to_come_back(each))
+    ]  # fmt: skip
     return chosen if named else [each for each in chosen if each.state not in SKIPPED_STATES]
+
+
+def _failed_to_come_back(status: Status) -> bool:
+    """Accepted bytes that are not on disk, where the last try to make them again failed: they are missing all the same."""
+    return status.state == "failed" and status.output is not None and status.on_disk != status.output

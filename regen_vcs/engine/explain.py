@@ -19,6 +19,7 @@ from regen_vcs.engine.in_place_sync import follow
 from regen_vcs.engine.project_file import ProjectFile
 from regen_vcs.engine.prospects import estimate_seconds
 from regen_vcs.engine.provenance import Past, describe_inputs, document_path, find_asset, readable_recipe
+from regen_vcs.engine.remotes import where_it_was
 from regen_vcs.engine.status import Status, Survey, in_store
 from regen_vcs.engine.sync import BY_HAND, Outcome, Snapshot, has_all, sync
 from regen_vcs.engine.takes import output_of_record
@@ -332,7 +333,7 @@ def _missing_notes(ws: Workspace, desired: Desired) -> list[str]:
         notes.append(f"they were made here at {takes[-1].get('at')}, and have left the store since")
     elif desired.facts.generator:
         notes.append("they were never made on this machine")
-    return notes
+    return notes + (where_it_was(ws, digest) or ["no remote is set up here that could have them"])
 
 
 def _environment_changes(ws: Workspace, status: Status, desired: Desired) -> list[str]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from blake3 import blake3
 
-from regen_vcs.engine.definitions import Definitions
-from regen_vcs.engine.desired import Desired, problem_facts
+from regen_vcs.engine.desired import Desired, problem_facts, read_one
 from regen_vcs.engine.in_place import ABSENT, BYTES, FOREIGN, Asset, is_used, look_in_place
 from regen_vcs.engine.in_place_paths import kept_in_place
 from regen_vcs.engine.observe import FOREIGN as FOREIGN_SEEN
@@ -29,6 +28,8 @@ def look_at_both(ws: Workspace, *, paths: set[str] | None = None, also: set[str]
 
 def user_look(ws: Workspace) -> Snapshot:
     """A snapshot in which plain inputs and definitions count as they are on disk."""
+    from regen_vcs.engine.definitions import Definitions  # hooks come by here, and seldom need it
+
     snapshot = look_at_both(ws)
     snapshot.inputs.from_disk = True
     snapshot._definitions = Definitions(ws, from_disk=True)
@@ -49,6 +50,16 @@ def include_again(snapshot: Snapshot, path: str) -> None:
         for asset in look_in_place(snapshot.ws, [path]):
             snapshot.assets.pop(path, None)
             _add(snapshot, asset)
+
+
+def reread(ws: Workspace, snapshot: Snapshot, path: str) -> None:
+    """Look at one asset's recipe again."""
+    if path in snapshot.in_place:
+        include_again(snapshot, path)
+        return
+    old = snapshot.assets.get(path)
+    tracked = old.tracked if old else False
+    snapshot.assets[path] = read_one(ws.repo, path, ws.state, ws.memo, tracked=tracked, skip=False)
 
 
 def adopt(snapshot: Snapshot, other: Snapshot, path: str) -> None:

@@ -79,7 +79,7 @@ class JobInputs:
                     self._ws.stores.ingest_file(f"{self._ws.root}/{path}", expect=wanted)
                     found = self._ws.stores.find(wanted)
         if found is None:
-            raise RegenError(f"blocked: the accepted bytes of its input {target} cannot be had here")
+            raise RegenError(f"{self._order.path}: blocked: the accepted bytes of its input {target} cannot be had here")
         return found
 
 

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 
 from regen_vcs.engine.discovery import refresh_inputs
 from regen_vcs.engine.documents import read_document, write_document
-from regen_vcs.engine.in_place_snapshot import look_at_both, user_look
+from regen_vcs.engine.in_place_snapshot import look_at_both, reread, user_look
 from regen_vcs.engine.production import Order, Take, make_order
 from regen_vcs.engine.queue import BLOCKED, MISSING, QUEUED, USER, Job, Owner, Queue, Request, open_queue
 from regen_vcs.engine.queue_database import PATIENCE
 from regen_vcs.engine.requests import requests_for
-from regen_vcs.engine.settling import Made, reread, settle
+from regen_vcs.engine.settling import Made, settle
 from regen_vcs.engine.status import remember_quietly, staleness
 from regen_vcs.engine.sync import Snapshot
 from regen_vcs.engine.worker import Present, Worker, finish_request

@@ -15,6 +15,21 @@ from regen_vcs.errors import InvalidError
 from regen_vcs.model import generator_table as rules
 from regen_vcs.model.key import definition_hash, hash_bytes
 
+# What `init` writes: nobody's words yet.
+FIRST_PROJECT_FILE = """\
+# regen.toml says what could run in this repository and the defaults of `regen-vcs generate`.
+# Nothing here runs before its user has said `regen-vcs trust`. See docs/configuration.md.
+#
+# [generators.upscale]              # used as: --generator command:upscale
+# uses = "command"
+# argv = ["python3", "{code}/upscale.py", "{inputs.image}", "{output}", "--scale", "{params.scale}"]
+# code = ["tools/upscale.py"]
+
+[checkout]
+missing = "regenerate"              # or "fetch", or "leave"
+wait = "30s"                        # the longest regeneration that a checkout waits for
+"""
+
 
 class ProjectFile:
     """One version of regen.toml. `hash` names its bytes; an absent file is an empty one, without a hash."""

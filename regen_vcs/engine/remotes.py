@@ -38,6 +38,12 @@ def writable_remotes(ws: Workspace) -> list[Remote]:
     return [remote for remote in active_remotes(ws) if not remote.read_only]
 
 
+def where_it_was(ws: Workspace, hash: str) -> list[str]:
+    """Of each remote, a sentence: whether it had an object when it was last asked. Asks none. InvalidError as `active_remotes`."""
+    words = {True: "had its bytes when it was last asked", False: "did not have its bytes when it was last asked", None: "was never asked for its bytes"}
+    return [f"the remote {remote.name} {words[KnownRemotely.of(ws, remote).has(hash)]}" for remote in active_remotes(ws)]
+
+
 def remote_named(ws: Workspace, name: str) -> Remote:
     """UsageError where there is no active remote of that name."""
     remotes = active_remotes(ws)

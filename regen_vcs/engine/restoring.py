@@ -16,6 +16,7 @@ from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.in_place_paths import kept_in_place
 from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.memory import EMPTY_ROW
+from regen_vcs.engine.project_file import FIRST_PROJECT_FILE
 from regen_vcs.engine.sidecars import write_in_tree
 from regen_vcs.engine.sync import Snapshot, WorktreeLock, look, remember
 from regen_vcs.engine.workspace import PROJECT_FILE, Workspace
@@ -123,8 +124,10 @@ class _Judge:
             verdict = RESTORED
         elif not stat.S_ISREG(st.st_mode):
             raise InvalidError(f"{path}: something that is not a regular file is in its place")
-        elif _read(self._ws, path) == each.data:
+        elif (there := _read(self._ws, path)) == each.data:
             verdict = SAME
+        elif _is_nobodys(path, there):
+            verdict = RESTORED
         else:
             verdict = REPLACED if force else DIFFERS
         return Restored(each.path, verdict, None, each.origin, each.note)
@@ -215,9 +218,16 @@ def _write_all(ws: Workspace, todo: list[Candidate]) -> None:
     remember(after, assets)
 
 
+def _is_nobodys(path: str, data: bytes) -> bool:
+    """Whether this is what `init` wrote: a project that comes back into a new repository meets it."""
+    return path == PROJECT_FILE and data == FIRST_PROJECT_FILE.encode()
+
+
 def _put_by(ws: Workspace, path: str) -> None:
     """Bring what lies at a path into keep, if it is not in git: it may be the only copy of somebody's work."""
     if ws.tree.stat(path) is None:
+        return
+    if _is_nobodys(path, _read(ws, path)):
         return
     with open(ws.tree.open_read(path), "rb", buffering=0) as file:
         digest, size = ws.stores.ingest_file(file.fileno())

@@ -10,33 +10,22 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from regen_vcs.engine.desired import Desired, read_one
+from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.in_place_settling import settle_take
-from regen_vcs.engine.in_place_snapshot import adopt, include, include_again
+from regen_vcs.engine.in_place_snapshot import adopt, include, reread
 from regen_vcs.engine.memory import EMPTY_ROW
-from regen_vcs.engine.planner import is_edited
 from regen_vcs.engine.production import JobFailed, Take
 from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
-from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, remember, rescue, tidy_spare
+from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, remember, rescue_edited, tidy_spare
 from regen_vcs.engine.takes import measure
 from regen_vcs.engine.workspace import Workspace
-from regen_vcs.errors import RegenError
+from regen_vcs.errors import NotTrusted, RegenError
 
 # verdict: "made", "restored" (same bytes), "equal" (same content), "drifted", "proposed", "filed" (recipe changed
 # meanwhile), "failed", "present" (not run: its accepted bytes are there, and are what it would make); score: 0..1 for
 # drifted, None where it could not be measured.
 Made = namedtuple("Made", ("path", "verdict", "take", "error", "score"))
-
-
-def reread(ws: Workspace, snapshot: Snapshot, path: str) -> None:
-    """Look at one asset's recipe again."""
-    if path in snapshot.in_place:
-        include_again(snapshot, path)
-        return
-    old = snapshot.assets.get(path)
-    tracked = old.tracked if old else False
-    snapshot.assets[path] = read_one(ws.repo, path, ws.state, ws.memo, tracked=tracked, skip=False)
 
 
 def settle(
@@ -98,7 +87,8 @@ def _settle_one(ws: Workspace, here: Snapshot, path: str, result: Take | RegenEr
 
 
 def _settle_failure(ws: Workspace, here: Snapshot, path: str, error: RegenError) -> Made:
-    if path in here.assets:
+    # What is not trusted has not run, so it has not failed: once trusted, nothing may remember it.
+    if path in here.assets and not isinstance(error, NotTrusted):
         try:
             key = here.inputs.key_of(here.assets[path])
         except RegenError:
@@ -149,13 +139,6 @@ def _leave_in_store(ws: Workspace, here: Snapshot, path: str, take: Take) -> Mad
     if verdict == "filed" and facts.out_content and take.output.content == facts.out_content:
         verdict = "equal"
     return Made(path, verdict, take, None, 1.0 if verdict == "equal" else None)
-
-
-def rescue_edited(ws: Workspace, here: Snapshot, path: str, why: str) -> None:
-    """Keep what is on disk, if it was edited, before something else takes its place."""
-    row, seen = ws.state.rows.get(path, EMPTY_ROW), here.seen(path)
-    if seen.kind == "present" and is_edited(row, seen) and seen.hash != here.assets[path].facts.out_hash:
-        rescue(ws, path, seen, why)
 
 
 def _accept(ws: Workspace, here: Snapshot, executor: Executor, desired: Desired, take: Take, verdict: str) -> Made:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import regen_vcs
 from regen_vcs.engine.ignoring import refresh_ignores
+from regen_vcs.engine.project_file import FIRST_PROJECT_FILE
 from regen_vcs.engine.sync import look
 from regen_vcs.engine.trust import trust_store
 from regen_vcs.engine.workspace import PROJECT_FILE, Workspace
@@ -18,20 +19,6 @@ from regen_vcs.git import config as git_config
 from regen_vcs.git.managed_block import read_file, replace_file
 from regen_vcs.git.run import Git
 from regen_vcs.git.version import in_place
-
-_FIRST_PROJECT_FILE = """\
-# regen.toml says what could run in this repository and the defaults of `regen-vcs generate`.
-# Nothing here runs before its user has said `regen-vcs trust`. See docs/configuration.md.
-#
-# [generators.upscale]              # used as: --generator command:upscale
-# uses = "command"
-# argv = ["python3", "{code}/upscale.py", "{inputs.image}", "{output}", "--scale", "{params.scale}"]
-# code = ["tools/upscale.py"]
-
-[checkout]
-missing = "regenerate"              # or "fetch", or "leave"
-wait = "30s"                        # the longest regeneration that a checkout waits for
-"""
 
 _NEVER_IN_PLACE = (".gitattributes", ".gitignore", PROJECT_FILE, "x.regen.json")
 
@@ -55,7 +42,7 @@ def init(ws: Workspace) -> SetUp:
         actions.append("wrote .gitattributes: sidecars merge and diff as recipes")
     if not os.path.lexists(f"{ws.root}/{PROJECT_FILE}"):
         with open(f"{ws.root}/{PROJECT_FILE}", "x", encoding="utf-8") as file:
-            file.write(_FIRST_PROJECT_FILE)
+            file.write(FIRST_PROJECT_FILE)
         actions.append(f"wrote {PROJECT_FILE}: generators and defaults go there")
     os.makedirs(ws.repo.state_dir, exist_ok=True)
     ws.register()
@@ -117,7 +104,7 @@ def uninstall(ws: Workspace) -> SetUp:
 
 def _forget_project_file(ws: Workspace) -> list[str]:
     """regen.toml goes only if it is still the one `init` wrote and git does not have it."""
-    if ws.project_bytes() != _FIRST_PROJECT_FILE.encode():
+    if ws.project_bytes() != FIRST_PROJECT_FILE.encode():
         return []
     if not index.tracked(ws.repo, [PROJECT_FILE]):
         ws.tree.unlink(PROJECT_FILE)

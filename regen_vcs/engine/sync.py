@@ -630,6 +630,13 @@ def rescue(ws: Workspace, path: str, seen: Observed, why: str) -> None:
         ws.rescued.add(ws.uuid, ws.root, path, seen.hash, size_of_files(seen.files), why)
 
 
+def rescue_edited(ws: Workspace, here: Snapshot, path: str, why: str) -> None:
+    """Keep what is on disk, if it was edited, before something else takes its place."""
+    row, seen = ws.state.rows.get(path, EMPTY_ROW), here.seen(path)
+    if seen.kind == "present" and is_edited(row, seen) and seen.hash != here.assets[path].facts.out_hash:
+        rescue(ws, path, seen, why)
+
+
 def store_files(ws: Workspace, path: str, seen: Observed) -> str:
     """Bring the bytes at an asset's path into keep; the hash of the asset. Verified against what was observed."""
     for each, found in seen.files.items():

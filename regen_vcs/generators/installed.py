@@ -6,10 +6,6 @@ Found through entry points of the running environment; nothing in a repository c
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from importlib import metadata
 
 GROUP = "regen_vcs.generators"
 
@@ -19,11 +15,11 @@ _EXACT = frozenset({"texture", "tone"})
 
 
 @functools.cache
-def entry_points() -> dict[str, metadata.EntryPoint]:
-    """By name. A built-in's name is never taken by another distribution: "texture" must mean ours."""
+def entry_points() -> dict:
+    """{name: importlib.metadata.EntryPoint}. A built-in's name is never taken by another distribution: "texture" must mean ours."""
     from importlib import metadata  # 30 ms, on the hot path
 
-    found: dict[str, metadata.EntryPoint] = {}
+    found = {}
     for point in metadata.entry_points(group=GROUP):
         if point.name not in found or point.value.startswith(_OURS):
             found[point.name] = point

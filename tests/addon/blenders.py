@@ -6,16 +6,23 @@ The program `blender` is one; the bpy wheels are others: modules of a Python of 
 
 from __future__ import annotations
 
+import atexit
+import functools
 import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from tests.fork_server import ForkServer
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -79,9 +86,13 @@ def require(blender: Blender) -> None:
 
 
 class Stage:
-    """A home and folders for one run of one Blender, and nothing of whoever runs the tests."""
+    """A home and folders for one run of one Blender, and nothing of whoever runs the tests.
 
-    def __init__(self, base: Path, environ: dict[str, str]):
+    served: the first `regen-vcs` on PATH is fork_client.py: an addon starts some hundred commands a module, and most of each is Python
+    that imports.
+    """
+
+    def __init__(self, base: Path, environ: dict[str, str], *, served: bool = False):
         self.base = base
         base.mkdir()
         self.report = base / "report.json"
@@ -94,8 +105,11 @@ class Stage:
         own = {name: str(base / "blender" / name.lower()) for name in ("BLENDER_USER_RESOURCES", "BLENDER_USER_SCRIPTS", "BLENDER_USER_EXTENSIONS", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")}
         for folder in own.values():
             Path(folder).mkdir(parents=True)
+        path = environ["PATH"]
+        if served and sys.platform == "linux":
+            path = f"{_served_program(base / 'bin')}{os.pathsep}{path}"
         self.environ = {
-            **environ, **own, "REGEN_TEST_MODULES": str(self.modules), "REGEN_TEST_SOURCE": str(source), "REGEN_TEST_REPORT": str(self.report), "REGEN_TEST_BASE": str(base / "work"),
+            **environ, **own, "PATH": path, "REGEN_TEST_MODULES": str(self.modules), "REGEN_TEST_SOURCE": str(source), "REGEN_TEST_REPORT": str(self.report), "REGEN_TEST_BASE": str(base / "work"),
         }  # fmt: skip
 
     def run(self, blender: Blender, *args: str) -> list[dict]:
@@ -120,6 +134,25 @@ class Stage:
             words = "\n\n".join(f"{each['name']}\n{each['words']}" for each in failed)
             pytest.fail(f"{len(failed)} of {len(report['tests'])} failed in {blender.name}\n{words or said}", pytrace=False)
         return report["tests"]
+
+
+@functools.cache
+def _server() -> str:
+    """The address of a server that ends with this process of tests."""
+    folder = tempfile.mkdtemp(prefix="regen-")  # short: the name of a socket has at most 108 bytes
+    server = ForkServer(f"{folder}/s")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(server.close)
+    return f"{folder}/s"
+
+
+def _served_program(folder: Path) -> Path:
+    folder.mkdir()
+    program = folder / "regen-vcs"
+    words = (sys.executable, "-I", "-S", str(ROOT / "tests" / "fork_client.py"), _server())
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    return folder
 
 
 def _link_pytest(folder: Path) -> None:

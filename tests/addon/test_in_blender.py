@@ -20,6 +20,6 @@ MODULES = sorted(
 @pytest.mark.parametrize("module", MODULES, ids=lambda name: name.removesuffix(".py"))
 def test_inside(blender, module, home, record_property):
     require(blender)
-    tests = Stage(home.base / "stage", home.env).run(blender, str(HERE / "inside" / module))
+    tests = Stage(home.base / "stage", home.env, served=module not in QUICK).run(blender, str(HERE / "inside" / module))
     for each in tests:
         record_property(each["name"], each["outcome"])

@@ -53,13 +53,13 @@ def _recovers(path, data: bytes) -> None:
         parse_recipe(text, "recovered")
 
 
-@settings(max_examples=150, deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(head=st.sampled_from([b"", *HEADS]), rest=st.binary(max_size=2000))
 def test_any_bytes(path, head, rest):
     _recovers(path, head + rest)
 
 
-@settings(max_examples=300, deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(kind=st.sampled_from(sorted(SEEDS)), data=st.data())
 def test_damaged_files(path, kind, data):
     """A few bytes of a sound file changed, or its end cut off."""

@@ -33,6 +33,10 @@ def empty_stores(project) -> None:
         shutil.rmtree(store, ignore_errors=True)
 
 
+def notes(project, path: str) -> list[str]:
+    return json.loads(project.regen("explain", path, "--json").stdout)["notes"]
+
+
 # -- two clones, one store -----------------------------------------------------------------------------------------
 
 
@@ -505,3 +509,16 @@ def test_a_fetch_that_turns_out_slow_is_broken_off_and_goes_on_later(studio):
         assert "5 to fetch" in done.stderr, done.stderr
         b.regen("fetch")
     assert {name: b.path(name).read_bytes() for name in data} == data
+
+
+def test_explain_says_what_is_known_of_remotes(studio):
+    a = studio.a
+    a.regen("generate", "sky.png", *TEXTURE)
+    studio.publish(a, "sky")
+    a.path("sky.png").unlink()
+    empty_stores(a)
+    shutil.rmtree(a.path(".git/regen/spare"), ignore_errors=True)
+    name = json.loads(a.regen("remote", "list", "--json").stdout)["remotes"][0]["name"]
+    assert f"the remote {name} had its bytes when it was last asked" in notes(a, "sky.png")
+    a.regen("remote", "remove", name)
+    assert "no remote is set up here that could have them" in notes(a, "sky.png")

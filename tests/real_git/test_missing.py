@@ -179,6 +179,16 @@ def test_a_failing_generator_is_not_run_for_ever(film):
     assert len(runs(film)) == first
 
 
+def test_what_failed_to_come_back_is_missing_to_whoever_asks_for_that(film):
+    (film.base / "broken").touch()
+    forget_bytes(film, "loud.txt")
+    film.git("switch", "-q", "two")
+    assert film.status()["loud.txt"] == "failed"
+    (film.base / "broken").unlink()
+    film.regen("regenerate", "--missing")
+    assert_all_there(film)
+
+
 def test_a_missing_input_blocks_only_what_needs_it(film):
     film.regen("generate", "echo.txt", "-g", "command:shout", "-i", "text=quiet.txt", "-p", "word=again")
     film.commit("chain")
