@@ -96,7 +96,7 @@ class Project:
 
     def regen(self, *argv: str, check: bool = True, **kwargs) -> subprocess.CompletedProcess:
         """The tool, as `python -I -m regen_vcs` runs it: see fork_server.py."""
-        if self._server() is None or kwargs.keys() - {"cwd", "timeout", "stdin"}:
+        if _fork_server() is None or kwargs.keys() - {"cwd", "timeout", "stdin"}:
             return self.run(PYTHON, "-I", "-m", "regen_vcs", *argv, check=check, **kwargs)
         done = self.regen_bytes(*argv, **kwargs)
         done.stdout, done.stderr = (said.decode("utf-8", "surrogateescape").replace("\r\n", "\n") for said in (done.stdout, done.stderr))
@@ -104,7 +104,7 @@ class Project:
 
     def regen_bytes(self, *argv: str, cwd: Path | None = None, stdin=subprocess.DEVNULL, timeout: float = 120) -> subprocess.CompletedProcess:
         """The same, and what it printed in bytes: names need not be UTF-8. Its exit status is not looked at."""
-        cwd, server = str(cwd or self.root), self._server()
+        cwd, server = str(cwd or self.root), _fork_server()
         if server is None:
             words = [each.encode("utf-8", "surrogateescape") for each in (PYTHON, "-I", "-m", "regen_vcs", *argv)]
             return subprocess.run(words, cwd=cwd, env=self.env, capture_output=True, stdin=stdin, timeout=timeout, check=False)
@@ -112,14 +112,11 @@ class Project:
 
     def regen_on(self, terminal: int, *argv: str, env: dict[str, str]) -> None:
         """Start the tool with a terminal as its output; it is closed when that ends."""
-        server = self._server()
+        server = _fork_server()
         if server is None:
             subprocess.Popen([PYTHON, "-I", "-m", "regen_vcs", *argv], cwd=self.root, env=env, stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal)
             return
         os.close(server.start(list(argv), cwd=str(self.root), env=env, stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal)[1])
-
-    def _server(self) -> ForkServer | None:
-        return None if self.env.keys() & _READ_AT_START or self.env.get("LANG") != "C.UTF-8" else _fork_server()
 
     def status(self) -> dict[str, str]:
         """{asset: state}."""
@@ -146,10 +143,6 @@ def _checked(done: subprocess.CompletedProcess, check: bool) -> subprocess.Compl
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(map(str, done.args))} → {done.returncode}\n{done.stdout}\n{done.stderr}")
     return done
-
-
-# What Python or the C library reads when it starts, which a fork would not see.
-_READ_AT_START = {"LC_ALL", "LC_CTYPE", "TZ", "MALLOC_ARENA_MAX", "LD_PRELOAD"}
 
 
 @functools.cache

@@ -12,12 +12,8 @@ import signal
 import socket
 import sys
 
-_READ_AT_START = {"LC_ALL", "LC_CTYPE", "TZ", "MALLOC_ARENA_MAX", "LD_PRELOAD"}
-
 
 def main(address: str, *argv: str) -> None:
-    if os.environ.keys() & _READ_AT_START or os.environ.get("LANG") != "C.UTF-8":
-        os.execv(sys.executable, [sys.executable, "-I", "-m", "regen_vcs", *argv])
     told, tell = os.pipe()
     server = socket.socket(socket.AF_UNIX)
     server.connect(address)

@@ -3,8 +3,7 @@
 Thousands of tests call the tool several times each, and most of a short call is Python importing what the last call
 imported. Here a server imports it once and forks for every call: arguments, directory, environment, file descriptors and exit
 status are the caller's, and nothing of one call is left for the next one. Hooks, filters, workers and generators are started by
-git and by the tool as ever. Started with any other environment than the tests' usual locale, or where there is no `fork`, the
-caller starts Python instead.
+git and by the tool as ever. For any other environment than the tests' usual locale the fork becomes a new Python.
 
 As a program: the server, on the socket that is its standard input; with the name of a socket as argument it listens there too, for
 the `regen-vcs` of fork_client.py.
@@ -24,6 +23,8 @@ import sys
 import threading
 
 _LENGTH = 8  # bytes before a request that say how long it is
+# What Python or the C library reads when it starts, which a fork would not see.
+_READ_AT_START = {"LC_ALL", "LC_CTYPE", "TZ", "MALLOC_ARENA_MAX", "LD_PRELOAD"}
 
 
 class ForkServer:
@@ -167,6 +168,8 @@ def _become(request: dict, fds: list[int]) -> None:
         os.close(fd)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(request["cwd"])
+    if request["env"].keys() & _READ_AT_START or request["env"].get("LANG") != "C.UTF-8":
+        os.execve(sys.executable, [sys.executable, "-I", "-m", "regen_vcs", *request["argv"]], request["env"])
     os.environ.clear()
     os.environ.update(request["env"])
     # As Python opens them in the locale C.UTF-8.

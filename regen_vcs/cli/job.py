@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
 import click
@@ -11,7 +10,15 @@ import click
 from regen_vcs.api.results import Result
 from regen_vcs.cli.main import one_line
 from regen_vcs.cli.making import line_of, say_failure
-from regen_vcs.cli.terminal import MakingProgress, asset_paths, note, print_json, say, workspace
+from regen_vcs.cli.terminal import (
+    MakingProgress,
+    asset_paths,
+    end_as_interrupted,
+    note,
+    print_json,
+    say,
+    workspace,
+)
 from regen_vcs.cli.trust import generator_lines
 from regen_vcs.engine.frames import numbers_in
 from regen_vcs.engine.job_archive import Archive
@@ -71,7 +78,7 @@ def run_command(file: str, output: str | None, trusted: bool) -> int:
     \b
     Example: regen-vcs job run matte.png.regenjob -o /farm/out/matte.regenresult
     """
-    signal.signal(signal.SIGTERM, _end)
+    end_as_interrupted()
     target = output or os.path.basename(file).removesuffix(SUFFIX) + RESULT_SUFFIX
     with open_job(file) as (job, archive):
         try:
@@ -124,11 +131,6 @@ def _imported(made) -> str:
     if made.verdict == "filed":
         return f"filed    {made.path}  (kept under its key {made.take.order.key[:12]}…, which no recipe here has now)"
     return line_of(Result.of(made))
-
-
-def _end(*_: object) -> None:
-    """As farms end a task: as ^C, so that nobody takes it for the job's own failure. The scratch folder goes."""
-    raise KeyboardInterrupt
 
 
 def _run(job: PortableJob, archive: Archive, target: str) -> int:

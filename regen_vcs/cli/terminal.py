@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -39,6 +40,15 @@ def print_json(document: Any) -> None:
 
 def waiting() -> None:
     note("another regen-vcs is at work in this worktree; waiting for it (^C to leave)")
+
+
+def end_as_interrupted() -> None:
+    """From now on SIGTERM is as ^C: no error of a job's or of a sync's, which somebody would take for its end."""
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def asset_paths(ws: Workspace, arguments: Iterable[str]) -> list[str]:

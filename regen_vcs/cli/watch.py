@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 
 import click
 
@@ -11,7 +10,7 @@ from regen_vcs.api.results import Result, SyncReport
 from regen_vcs.cli.main import one_line
 from regen_vcs.cli.making import say_failure
 from regen_vcs.cli.sync import summary
-from regen_vcs.cli.terminal import note, say
+from regen_vcs.cli.terminal import end_as_interrupted, note, say
 from regen_vcs.engine.checkout import Report, missing_line, warning_line
 from regen_vcs.engine.watch import watch
 from regen_vcs.errors import Interrupted, RegenError
@@ -30,7 +29,7 @@ def watch_command(poll: bool) -> int:
     Example: regen-vcs watch
     """
     root = Repo.discover(os.getcwd(), os.environ).root
-    signal.signal(signal.SIGTERM, _end)
+    end_as_interrupted()
     said = _Said()
     note(f"watching {one_line(root)}; ^C ends it")
     try:
@@ -39,11 +38,6 @@ def watch_command(poll: bool) -> int:
     except (KeyboardInterrupt, Interrupted):
         note("watching ended")
     return 0
-
-
-def _end(*_: object) -> None:
-    """As ^C: whoever handles errors of a sync must not take it for one of them."""
-    raise KeyboardInterrupt
 
 
 class _Said:

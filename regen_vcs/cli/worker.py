@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 
 import click
 
 from regen_vcs.api.results import Result
 from regen_vcs.cli.making import line_of, say_failure
-from regen_vcs.cli.terminal import MakingProgress, note, say, workspace
+from regen_vcs.cli.terminal import MakingProgress, end_as_interrupted, note, say, workspace
 from regen_vcs.engine.serving import IDLE_SECONDS, serve
 from regen_vcs.errors import Interrupted
 
@@ -28,7 +27,7 @@ def worker_command(jobs: int | None, keep: bool, fill: bool, background: bool) -
     \b
     Example: regen-vcs worker --keep --jobs 2
     """
-    signal.signal(signal.SIGTERM, _end)
+    end_as_interrupted()
     if background and hasattr(os, "nice"):
         os.nice(10)
     try:
@@ -58,8 +57,3 @@ def _work(jobs: int | None, keep: bool, fill: bool, background: bool) -> int:
     elif failed:
         note(f"{failed} of {count} failed; see: regen-vcs queue")
     return 1 if failed else 0
-
-
-def _end(*_: object) -> None:
-    """As ^C: no error of a job's, which somebody would take for its end."""
-    raise KeyboardInterrupt

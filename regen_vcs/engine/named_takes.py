@@ -8,10 +8,10 @@ tomorrow, until the recipe itself changes.
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from regen_vcs.engine.in_place_filter import looks_like_document
-from regen_vcs.engine.provenance import document_path, find_asset, list_takes
+from regen_vcs.engine.provenance import describe_take, document_path, find_asset, take_records
 from regen_vcs.engine.status import Status
 from regen_vcs.engine.sync import has_all
 from regen_vcs.engine.takes import output_of_record
@@ -23,7 +23,7 @@ from regen_vcs.model.recipe import Output, Recipe, parse_recipe
 
 _SHORTEST = 6  # characters of a hash that name a take
 
-# current: of the recipe as it is now. record: as `provenance.list_takes` has it; None for what is only known from git.
+# current: of the recipe as it is now. record: as `provenance.describe_take` has it; None for what is only known from git.
 # output: what a sidecar says that accepts it; None where its record does not tell. at: ISO 8601, of the run or else of the commit.
 # commit: the id of the first that accepted it.
 NamedTake = namedtuple("NamedTake", ("name", "hash", "at", "accepted", "current", "on_disk", "in_store", "record", "output", "commit"))
@@ -39,16 +39,19 @@ def named_takes(ws: Workspace, path: str) -> list[NamedTake]:
     if desired.facts.problem:
         raise InvalidError(desired.facts.problem[1], desired.facts.problem[2])
     records: dict[str, dict] = {}
-    for record in list_takes(ws, status, desired):
-        records.setdefault(record["hash"].removeprefix("blake3:"), record)
+    outputs: dict[str, Output | None] = {}
+    for record in take_records(ws, status, desired):
+        hash = record["output_hash"]
+        if hash not in records:
+            records[hash] = describe_take(ws, status, desired, record)
+        outputs[hash] = output_of_record(record, record["key"]) or outputs.get(hash)
     versions = _versions(ws.repo, document_path(everything.snapshot, path))
     if desired.facts.out_hash is not None and desired.side_sig is not None:
         output = everything.snapshot.inputs.recipe_of(desired).output
         versions.setdefault(desired.facts.out_hash, _Version(output, None, None))
-    outputs = _outputs(ws, {record["key"] for record in records.values()})
     named = [(f"v{number:03}", hash, version) for number, (hash, version) in enumerate(versions.items(), 1)]
     named += [
-        (f"t{number}", hash, _Version(outputs.get(hash), None, None))
+        (f"t{number}", hash, _Version(outputs[hash], None, None))
         for number, hash in enumerate(records, 1) if hash not in versions
     ]  # fmt: skip
     return [_take(ws, name, hash, status, desired.facts.out_hash, records.get(hash), version) for name, hash, version in named]
@@ -62,11 +65,6 @@ def find_take(takes: list[NamedTake], wanted: str) -> NamedTake:
     if len(found) != 1:
         raise UsageError(f"{wanted}: {'several takes begin so' if found else 'no take has this name or hash'}", "see: regen-vcs takes ASSET")
     return found[0]
-
-
-def _outputs(ws: Workspace, keys: Iterable[str]) -> dict[str, Output]:
-    found = (output_of_record(record, key) for key in keys for record in ws.results.takes(key))
-    return {output.hash: output for output in found if output is not None}
 
 
 def _take(ws: Workspace, name: str, hash: str, status: Status, accepted: str | None, record: dict | None, version: _Version) -> NamedTake:

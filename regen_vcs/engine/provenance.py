@@ -141,11 +141,17 @@ def list_takes(ws: Workspace, status: Status, desired: Desired) -> list[dict]:
     [{"hash", "key", "current", "at", "seconds", "cost", "generator_version", "environment", "size", "accepted", "on_disk",
     "in_store", "log"}]; `current`: of the recipe as it is now.
     """
+    return [describe_take(ws, status, desired, record) for record in take_records(ws, status, desired)]
+
+
+def take_records(ws: Workspace, status: Status, desired: Desired) -> list[dict]:
+    """What `list_takes` describes, as `Results.takes` has it."""
     keys = dict.fromkeys(key for key in (desired.facts.out_key, status.key) if key)
-    return [_take(ws, status, desired, record) for key in keys for record in ws.results.takes(key)]
+    return [record for key in keys for record in ws.results.takes(key)]
 
 
-def _take(ws: Workspace, status: Status, desired: Desired, record: dict) -> dict:
+def describe_take(ws: Workspace, status: Status, desired: Desired, record: dict) -> dict:
+    """One of `list_takes`."""
     digest = record["output_hash"]
     output = output_of_record(record, record["key"])
     return {

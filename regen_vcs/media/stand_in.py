@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from PIL import Image, ImageDraw, ImageFont
 
+from regen_vcs.media.preview import to_png
 from regen_vcs.media.reading import CannotDecode
 from regen_vcs.media.thumbhash import decode, from_text
 
@@ -42,12 +43,11 @@ def draw_stand_in(kind: str, media: Mapping[str, object], look: str | None, word
     if kind == SOUND:
         return _silence(media)
     picture = _picture(media, look, words)
-    out = io.BytesIO()
-    if kind == MOVIE:
-        picture.save(out, "JPEG", quality=60)
-        return _movie(out.getvalue(), picture.size, media)
-    picture.save(out, "PNG", compress_level=4)
-    return out.getvalue()
+    if kind != MOVIE:
+        return to_png(picture)
+    frame = io.BytesIO()
+    picture.save(frame, "JPEG", quality=60)
+    return _movie(frame.getvalue(), picture.size, media)
 
 
 def _number(value: object, limit: float) -> float | None:

@@ -18,6 +18,7 @@ def test_built_ins_are_generators(name):
     assert isinstance(generator, Generator)
     assert generator.name == name
     assert generator.exact
+    assert registry.is_exact_built_in(name)
     assert registry.environment(generator)["numpy"]
 
 
