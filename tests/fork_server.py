@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import gc
 import json
 import os
 import select
@@ -100,9 +101,12 @@ def serve(address: str | None = None) -> None:
 
     for module in {f"regen_vcs.cli.{module}" for module, _help in commands.COMMANDS.values()}:
         __import__(module)
-    __import__("regen_vcs.engine.making")
-    __import__("regen_vcs.cli.plumbing")
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # or NumPy starts some
+    for module in ("cli.plumbing", "engine.making", "generators.texture", "generators.tone", "media.content", "media.preview", "media.thumbhash"):
+        __import__(f"regen_vcs.{module}")
     assert threading.active_count() == 1 and len(os.listdir("/proc/self/task")) == 1
+    gc.collect()
+    gc.freeze()  # a collection in a fork would write to, and so copy, every page of what is imported
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever waits for a command is a child that nobody waits for
     doors = [asked]
     if address:

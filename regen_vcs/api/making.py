@@ -7,9 +7,10 @@ from typing import Any
 
 from regen_vcs.api.following import CancelToken, Following, Progress
 from regen_vcs.api.results import CANCELLED, Result, Selection
-from regen_vcs.engine.compose import Composer, check_new_asset, record_sidecar, refuse_cycle
+from regen_vcs.engine.compose import Composer, check_new_asset, record_sidecar
 from regen_vcs.engine.edit import set_params
 from regen_vcs.engine.making import make_assets, refresh_recipe
+from regen_vcs.engine.recipe_changes import refuse_cycle
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import UsageError, Withdrawn
 from regen_vcs.generators import registry

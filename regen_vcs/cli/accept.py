@@ -26,7 +26,8 @@ _ACCEPTABLE = frozenset({"drifted", "proposed", "modified"})
 @click.argument("paths", nargs=-1, required=True)
 @click.option("--min-score", type=click.FloatRange(0, 1), help="Only what is at least so like the accepted result.")
 @click.option("--take", "take_name", metavar="NAME", help="This take of the one asset, whatever is on disk: v001, t2 or a hash, as `takes` says.")
-def accept_command(paths: tuple[str, ...], min_score: float | None, take_name: str | None) -> int:
+@click.option("--with-recipe", is_flag=True, help="With --take: the recipe becomes that which the take was made from.")
+def accept_command(paths: tuple[str, ...], min_score: float | None, take_name: str | None, with_recipe: bool) -> int:
     """Make what is on disk the accepted result of its recipe, or the take that is named.
 
     The sidecar's output changes, so git shows it; the old take stays in the store.
@@ -35,7 +36,9 @@ def accept_command(paths: tuple[str, ...], min_score: float | None, take_name: s
     Example: regen-vcs accept shots/010 --min-score 0.98
     """
     if take_name is not None:
-        return _accept_take(paths, take_name, min_score)
+        return _accept_take(paths, take_name, min_score, with_recipe)
+    if with_recipe:
+        raise UsageError("--with-recipe goes with --take", "see: regen-vcs takes ASSET")
     errors: dict[str, RegenError] = {}
     with workspace() as ws:
         wanted = chosen_by(ws, paths)
@@ -56,11 +59,14 @@ def accept_command(paths: tuple[str, ...], min_score: float | None, take_name: s
     return fail_with(errors)
 
 
-def _accept_take(paths: tuple[str, ...], name: str, min_score: float | None) -> int:
+def _accept_take(paths: tuple[str, ...], name: str, min_score: float | None, with_recipe: bool) -> int:
     if len(paths) != 1 or min_score is not None:
         raise UsageError("--take goes with one asset, and without --min-score")
     with workspace() as ws:
         path = ws.asset_arg(paths[0], os.getcwd())
         take = find_take(named_takes(ws, path), name)
-        say(f"{path}: {take.name} {accept_take(ws, path, take)}")
+        done, *changes = accept_take(ws, path, take, with_recipe=with_recipe)
+        say(f"{path}: {take.name} {done}")
+        for line in changes:
+            say(f"  {line}")
     return 0

@@ -48,7 +48,8 @@ def add_command(paths, as_one, as_source, recover, generator, params, models, in
         if len(names) != 1:
             raise UsageError("a recipe is for one asset: give one path with --generator")
         # The schema libraries: not for the common case above, thousands of source files.
-        from regen_vcs.engine.compose import Composer, is_foreign, record_sidecar, refuse_cycle
+        from regen_vcs.engine.compose import Composer, is_foreign, record_sidecar
+        from regen_vcs.engine.recipe_changes import refuse_cycle
 
         path = names[0]
         results = add_assets(ws, names, as_one=True, recover=False, in_place=True)

@@ -10,19 +10,21 @@ import click
 
 from regen_vcs.cli.check import EXIT_INVALID, keep_edited, print_problems
 from regen_vcs.cli.terminal import chosen_by, fail_with, print_json, require_matches, say, workspace
-from regen_vcs.engine.check import Report, check_index, check_range, fix
+from regen_vcs.engine.check import Report, check_index, check_range, check_staged, fix
 from regen_vcs.engine.in_place import is_used, look_in_place
 from regen_vcs.errors import UsageError
 from regen_vcs.git.index import list_sidecars
+from regen_vcs.git.repo import Repo
 from regen_vcs.model.paths import SIDECAR_SUFFIX
 
 
 @click.command("check")
 @click.argument("words", nargs=-1, metavar="[REV..REV] [PATHS]...")
 @click.option("--no-bytes", is_flag=True, help="Do not ask for the bytes of accepted outputs: for CI without a store.")
+@click.option("--staged", is_flag=True, help="Only what the next commit would change: exactly what the hook will say.")
 @click.option("--fix", "mends", is_flag=True, help="Rewrite sidecars that are not canonical; then git add them.")
 @click.option("--json", "as_json", is_flag=True, help="All problems, as JSON.")
-def check_command(words: tuple[str, ...], no_bytes: bool, mends: bool, as_json: bool) -> int:
+def check_command(words: tuple[str, ...], no_bytes: bool, staged: bool, mends: bool, as_json: bool) -> int:
     """Check sidecars as the pre-commit hook does: all in the index, or those a range of commits changes.
 
     Each problem is named with file, field, reason and what mends it. The exit code is 3 where there is an error;
@@ -32,13 +34,18 @@ def check_command(words: tuple[str, ...], no_bytes: bool, mends: bool, as_json: 
     Example: regen-vcs check --no-bytes origin/main..HEAD
     """
     rev_range, paths = _split(words)
+    if staged and (words or no_bytes or mends):
+        raise UsageError("--staged goes alone: the hook takes no options either", "regen-vcs check --staged")
     with workspace() as ws:
         wanted = chosen_by(ws, paths)
         if mends:
             if rev_range:
                 raise UsageError("--fix mends files on disk, not history", "leave the range out")
             return _fix(ws, wanted, paths)
-        if rev_range:
+        if staged:
+            keep_edited(ws)
+            report = check_staged(ws, Repo.discover(os.getcwd(), os.environ, keep_index=True))
+        elif rev_range:
             report = check_range(ws, rev_range, wanted, with_bytes=not no_bytes)
         else:
             if not no_bytes:

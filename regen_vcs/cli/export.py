@@ -9,7 +9,7 @@ import click
 
 from regen_vcs.cli.terminal import Wanted, fail_with, note, print_json, say, workspace
 from regen_vcs.engine.export import Exported, collect_export
-from regen_vcs.engine.export_file import SUFFIX, export_bytes, write_export
+from regen_vcs.engine.export_file import SUFFIX, ExportFile, export_bytes, write_export
 from regen_vcs.engine.finding import count
 from regen_vcs.errors import InvalidError
 from regen_vcs.model.quantities import human_size, parse_size
@@ -21,10 +21,11 @@ from regen_vcs.model.quantities import human_size, parse_size
 @click.option("--with-inputs", is_flag=True, help="With PATHS: also the recipes of what these are made from.")
 @click.option("--max-bytes", metavar="SIZE", help="Write nothing if the file would be larger.")
 @click.option("--all-refs", is_flag=True, help="Also the recipes of every branch and tag.")
+@click.option("--earlier", metavar="EXPORT", help="Also what this export has of recipes that are gone here.")
 @click.option("--force", "-f", is_flag=True, help="Replace FILE even if it is no export.")
 @click.option("--json", "as_json", is_flag=True, help="What is in it, as JSON.")
-def export_command(file: str | None, paths: tuple[str, ...], with_inputs: bool, max_bytes: str | None, all_refs: bool, force: bool,
-                   as_json: bool) -> int:
+def export_command(file: str | None, paths: tuple[str, ...], with_inputs: bool, max_bytes: str | None, all_refs: bool, earlier: str | None,
+                   force: bool, as_json: bool) -> int:
     """Write all recipes of this repository into one small file, from which `restore` brings them back.
 
     With the recipes come regen.toml, and what is text among their inputs and code. Media do not. The same repository
@@ -36,7 +37,7 @@ def export_command(file: str | None, paths: tuple[str, ...], with_inputs: bool, 
     with workspace() as ws:
         wanted = Wanted(ws, paths)
         target = file or os.path.basename(ws.root.rstrip("/")) + SUFFIX
-        found = collect_export(ws, wanted, all_refs=all_refs, with_inputs=with_inputs)
+        found = collect_export(ws, wanted, all_refs=all_refs, with_inputs=with_inputs, earlier=ExportFile.open(earlier) if earlier else None)
         wanted.require_some()
     data = export_bytes(found.manifest, found.objects)
     if max_bytes is not None and len(data) > (limit := parse_size(max_bytes)):

@@ -52,6 +52,7 @@ def _as_json(take: NamedTake, thumbnail: str | None) -> dict:
         "on_disk": take.on_disk,
         "in_store": take.in_store,
         "commit": take.commit,
+        "has_recipe": take.current or take.recipe is not None,
         "thumbnail": thumbnail,
     }
 

@@ -17,9 +17,10 @@ _PIPE_LINES = 2000
 
 @click.command("trust")
 @click.option("--yes", "-y", is_flag=True, help="Trust it without asking: for scripts.")
+@click.option("--as-shown", "shown", metavar="DIGEST", help="With --yes: only if it is still what --json called by this digest.")
 @click.option("--revoke", "take_back", is_flag=True, help="Trust nothing of this repository any more.")
 @click.option("--json", "as_json", is_flag=True, help="What could run, as JSON; never asks.")
-def trust_command(yes: bool, take_back: bool, as_json: bool) -> int:
+def trust_command(yes: bool, shown: str | None, take_back: bool, as_json: bool) -> int:
     """Show what could run in this repository (generators, their code, inputs that are programs), and allow it.
 
     What you trust runs as you, with your files and your network. It is noted by hash, in your own configuration
@@ -30,11 +31,15 @@ def trust_command(yes: bool, take_back: bool, as_json: bool) -> int:
     """
     if take_back and yes:
         raise UsageError("trust: --yes and --revoke contradict each other", "say one of them")
+    if shown is not None and not yes:
+        raise UsageError("trust: --as-shown goes with --yes", "to look: regen-vcs trust --json")
     with workspace() as ws:
         if take_back:
             return _revoke(revoke(ws), as_json)
         consent = Consent(ws)
         untrusted = consent.untrusted
+        if shown is not None and shown != consent.digest:
+            raise NotTrusted("what could run here is not what was shown; nothing was trusted", "look again: regen-vcs trust")
         if as_json:
             return _answer_json(consent, untrusted, yes)
         _show(consent, in_full=not yes)
@@ -131,6 +136,7 @@ def _answer_json(consent: Consent, untrusted: list, yes: bool) -> int:
         consent.give()
     document = {
         "trusted": yes or not untrusted,
+        "digest": consent.digest,
         "generators": consent.generators(),
         "items": [
             {"kind": each.item.kind, "path": each.item.path, "hash": f"blake3:{each.item.hash}",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from regen_vcs import media
-from regen_vcs.engine.desired import Desired
+from regen_vcs.engine.desired import Desired, read_sidecar_bytes
 from regen_vcs.engine.in_place_editing import accept_in_place
 from regen_vcs.engine.in_place_settling import take_over
 from regen_vcs.engine.in_place_snapshot import include, reread
 from regen_vcs.engine.named_takes import NamedTake
 from regen_vcs.engine.observe import frame_number, size_of_files
+from regen_vcs.engine.recipe_changes import differences, refuse_cycle
+from regen_vcs.engine.rescue import keep_documents
 from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
 from regen_vcs.engine.sync import (
     Executor,
@@ -27,7 +29,7 @@ from regen_vcs.engine.takes import measure, output_of_record
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
 from regen_vcs.model.paths import frames_text, parse_sequence, sidecar_of
-from regen_vcs.model.recipe import Output
+from regen_vcs.model.recipe import Output, Recipe, recipe_bytes
 from regen_vcs.stores.witness import ACCEPTED, Witness
 
 
@@ -65,35 +67,50 @@ def accept(ws: Workspace, path: str, *, min_score: float | None = None) -> str:
         return "accepted"
 
 
-def accept_take(ws: Workspace, path: str, take: NamedTake) -> str:
-    """Make a take the accepted output of `path`, and bring its bytes to disk; what was done, in words.
+def accept_take(ws: Workspace, path: str, take: NamedTake, *, with_recipe: bool = False) -> list[str]:
+    """Make a take the accepted output of `path`, and bring its bytes to disk; what was done, in words, and a line for each change of the recipe.
 
-    It is one of the recipe as it is, or of the one whose result is accepted now. RegenError where it is neither, or its bytes
-    are in no store here.
+    It is one of the recipe as it is, or of the one whose result is accepted now; with_recipe: or one whose recipe is
+    known, and the asset has that again. RegenError where it is none of these, or its bytes are in no store here.
     """
+    if with_recipe and take.recipe is not None:
+        refuse_cycle(ws, path, take.recipe)
     with WorktreeLock(ws):
         ws.reload_state()
         snapshot = include(look(ws, paths={path}, also={path}))
         desired = _readable(snapshot, path)
-        if take.hash == desired.facts.out_hash and snapshot.seen(path).hash == take.hash:
-            return "is accepted already"
-        output = _output_of(snapshot, desired, take)
+        recipe = _recipe_with(snapshot, desired, take, with_recipe)
+        changes = differences(snapshot.inputs.recipe_of(desired), recipe)
+        if take.hash == desired.facts.out_hash and snapshot.seen(path).hash == take.hash and not changes:
+            return ["is accepted already"]
+        output = recipe.output
         if not has_all(ws.stores, take.hash, output.is_tree):
             raise RegenError(f"{path}: the bytes of this take are in no store here any more", "run: regen-vcs regenerate, for another")
         why = "edited; another take was accepted"
+        if changes:
+            keep_documents(ws, {document_of(snapshot, path): _document_bytes(ws, snapshot, path)}, "replaced by that of an earlier take")
         Witness(ws.stores.keep.root).saw(ACCEPTED, [output.hash])
         ws.state.failed.pop(path, None)
         if path in snapshot.in_place:
-            take_over(ws, snapshot, path, output, why)
+            take_over(ws, snapshot, path, output, why, recipe)
             remember(look(ws, paths=set()))
-            return "accepted, and staged"
+            return ["accepted, and staged", *changes]
         rescue_edited(ws, snapshot, path, why)
-        write_sidecar(ws, path, replace(read_sidecar(ws, path), output=output))
+        write_sidecar(ws, path, recipe)
         Executor(snapshot).bring_in(path, output.hash, output.is_tree)
         reread(ws, snapshot, path)
         tidy_spare(ws)
         remember(snapshot)
-        return "accepted"
+        return ["accepted", *changes]
+
+
+def document_of(snapshot: Snapshot, path: str) -> str:
+    """The file in which git has an asset's recipe."""
+    return path if path in snapshot.in_place else sidecar_of(path)
+
+
+def _document_bytes(ws: Workspace, snapshot: Snapshot, path: str) -> bytes:
+    return recipe_bytes(snapshot.inputs.recipe_of(snapshot.assets[path])) if path in snapshot.in_place else read_sidecar_bytes(ws.root, path)
 
 
 def _readable(snapshot: Snapshot, path: str) -> Desired:
@@ -105,17 +122,22 @@ def _readable(snapshot: Snapshot, path: str) -> Desired:
     return desired
 
 
-def _output_of(snapshot: Snapshot, desired: Desired, take: NamedTake) -> Output:
-    """What the sidecar would say of this take. RegenError for one of another recipe."""
+def _recipe_with(snapshot: Snapshot, desired: Desired, take: NamedTake, with_recipe: bool) -> Recipe:
+    """What the sidecar will say. RegenError for a take of another recipe that does not come with it."""
     snapshot.inputs.from_disk = True
     snapshot.inputs.preload([desired])
-    if take.hash == desired.facts.out_hash:
-        return snapshot.inputs.recipe_of(desired).output
+    if with_recipe and take.recipe is not None:
+        return take.recipe
+    now = snapshot.inputs.recipe_of(desired)
+    return now if take.hash == desired.facts.out_hash else now.replace(output=_output_of(snapshot, desired, take))
+
+
+def _output_of(snapshot: Snapshot, desired: Desired, take: NamedTake) -> Output:
     keys = () if desired.facts.is_source else (snapshot.inputs.key_of(desired), desired.facts.out_key)
     # A source asset's bytes have no key.
     if take.output is None or (take.output.key not in keys if keys else take.output.key is not None):
         why = f"{take.name} is no take of its recipe as it is"
-        hint = f"its recipe comes back with it: git checkout {take.commit[:12]} -- {sidecar_of(desired.path)}" if take.commit else "see: regen-vcs takes"
+        hint = f"its recipe comes back with it: regen-vcs accept {desired.path} --take {take.name} --with-recipe" if take.recipe else "see: regen-vcs takes"
         raise RegenError(f"{desired.path}: {why}", hint)
     return take.output
 

@@ -19,11 +19,11 @@ from regen_vcs.engine.models import configured_model
 from regen_vcs.engine.sidecars import has_sidecar
 from regen_vcs.engine.sync import WorktreeLock, look, remember
 from regen_vcs.engine.workspace import Workspace
-from regen_vcs.errors import InvalidError, RegenError, UsageError
+from regen_vcs.errors import InvalidError, UsageError
 from regen_vcs.generators import registry
 from regen_vcs.git import index
 from regen_vcs.model.canonical import normalise
-from regen_vcs.model.paths import check_asset_path, fold, relative_input, resolve_input, sidecar_of
+from regen_vcs.model.paths import check_asset_path, fold, relative_input, sidecar_of
 from regen_vcs.model.recipe import Model, Recipe
 from regen_vcs.model.schema import near_miss, parse_param
 
@@ -178,34 +178,3 @@ def record_sidecar(ws: Workspace, path: str, recipe: Recipe) -> None:
         after = look(ws, paths={path}, also={path})
         refresh_ignores(ws, after)
         remember(after, {path})
-
-
-def refuse_cycle(ws: Workspace, path: str, recipe: Recipe) -> None:
-    """InvalidError where the asset would, through its inputs, depend on itself; the cycle is shown."""
-    snapshot = look_at_both(ws, paths=set())
-    trail: list[str] = []
-    seen: set[str] = set()
-
-    def inputs_of(each: str) -> list[str]:
-        if each == path:
-            return [resolve_input(sidecar_of(path), value) for value in recipe.inputs.values()]
-        desired = snapshot.assets.get(each)
-        try:
-            return list(snapshot.inputs.targets(desired).values()) if desired else []
-        except RegenError:
-            return []
-
-    stack = [(path, iter(inputs_of(path)))]
-    trail.append(path)
-    while stack:
-        _, targets = stack[-1]
-        target = next(targets, None)
-        if target is None:
-            stack.pop()
-            trail.pop()
-        elif target == path:
-            raise InvalidError(f"{path}: would depend on itself: {' → '.join([*trail, path])}")
-        elif target not in seen:
-            seen.add(target)
-            stack.append((target, iter(inputs_of(target))))
-            trail.append(target)

@@ -6,7 +6,10 @@ run. Mostly they are the same bytes, and then nothing stands twice.
 
 from __future__ import annotations
 
+import json
 from collections import namedtuple
+
+from blake3 import blake3
 
 from regen_vcs import __version__
 from regen_vcs.engine.in_place_snapshot import look_at_both, user_look
@@ -49,6 +52,12 @@ class Consent:
     @property
     def untrusted(self) -> list[TrustItem]:
         return self._store.untrusted(self._views)
+
+    @property
+    def digest(self) -> str:
+        """A name for all that could run, bytes and places: another one as soon as anything of it is another."""
+        named = sorted((each.item.kind, each.item.path, each.item.hash, each.staged) for each in self.candidates)
+        return "blake3:" + blake3(json.dumps(named).encode()).hexdigest()
 
     def generators(self) -> list[dict]:
         """[{"name", "table", "code": repository paths}] of regen.toml's generators that could run or contact something."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 
-from regen_vcs.engine.compose import Composer, check_new_asset, refuse_cycle
+from regen_vcs.engine.compose import Composer, check_new_asset
 from regen_vcs.engine.documents import has_document, read_document, write_document
 from regen_vcs.engine.graph import dependants_of
 from regen_vcs.engine.ignoring import refresh_ignores
@@ -15,17 +15,17 @@ from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.memory import EMPTY_ROW
 from regen_vcs.engine.observe import frame_number, list_files
 from regen_vcs.engine.planner import is_edited
+from regen_vcs.engine.recipe_changes import differences, refuse_cycle
+from regen_vcs.engine.rescue import keep_documents
 from regen_vcs.engine.sidecars import write_in_tree
 from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, remember, rescue
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError, UsageError
 from regen_vcs.git import index
-from regen_vcs.model.model_reference import model_words
+from regen_vcs.model.canonical import MAX_BYTES
 from regen_vcs.model.paths import frame_path, parse_sequence, relative_input, resolve_input, sidecar_of
 from regen_vcs.model.plan import REMOVE, Step
-from regen_vcs.model.recipe import Model, Recipe, recipe_bytes
-
-_ABSENT = object()  # a parameter that is null is there
+from regen_vcs.model.recipe import recipe_bytes
 
 
 def set_params(ws: Workspace, path: str, texts: Mapping[str, str], *, unset: list[str], inputs: Mapping[str, str],
@@ -65,37 +65,6 @@ def set_params(ws: Workspace, path: str, texts: Mapping[str, str], *, unset: lis
     return lines
 
 
-def differences(old: Recipe, new: Recipe) -> list[str]:
-    """What changed between two recipes' identities, a line each."""
-    lines = []
-    if old.generator != new.generator:
-        lines.append(f"generator: {old.generator} → {new.generator}")
-    if old.definition != new.definition:
-        lines.append(f"definition: {_short(old.definition)} → {_short(new.definition)}")
-    for word, before, after in (("params", old.params, new.params), ("inputs", old.inputs, new.inputs),
-                                ("models", old.models, new.models)):
-        for name in sorted({*before, *after}):
-            left, right = before.get(name, _ABSENT), after.get(name, _ABSENT)
-            if left != right or type(left) is not type(right):
-                lines.append(f"{word}.{name}: {_shown(left)} → {_shown(right)}")
-    return lines
-
-
-def _short(value: str | None) -> str:
-    return value[:12] + "…" if value else "none"
-
-
-def _shown(value: object) -> str:
-    if value is _ABSENT:
-        return "none"
-    if value is None:
-        return "null"
-    if isinstance(value, Model):
-        return model_words(value)
-    text = str(value) if not isinstance(value, str) else repr(value)
-    return text if len(text) <= 80 else text[:77] + "…"
-
-
 def remove_assets(ws: Workspace, paths: list[str], *, force: bool) -> list[str]:
     """Remove assets with their sidecars; what edited bytes there were goes into rescued. The dependants left behind.
 
@@ -110,12 +79,21 @@ def remove_assets(ws: Workspace, paths: list[str], *, force: bool) -> list[str]:
         left = dependants_of(snapshot, paths)
         if left and not force:
             raise RegenError(f"{left[0]} is made from it", "remove that too, or say --force")
+        keep_documents(ws, {sidecar_of(path): _text_of(ws, path) for path in paths if path not in snapshot.in_place}, "removed with regen-vcs rm")
         for path in paths:
             _remove_one(ws, snapshot, path)
         after = look(ws, paths=set(paths))
         refresh_ignores(ws, after)
         remember(after)
     return left
+
+
+def _text_of(ws: Workspace, path: str) -> bytes:
+    """A sidecar's bytes, also of one that cannot be read as a recipe; b"" where there is none."""
+    if ws.tree.stat(sidecar_of(path)) is None:
+        return b""
+    with open(ws.tree.open_read(sidecar_of(path)), "rb", buffering=0) as file:
+        return file.read(MAX_BYTES)
 
 
 def _remove_one(ws: Workspace, snapshot: Snapshot, path: str) -> None:

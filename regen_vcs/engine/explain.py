@@ -13,12 +13,12 @@ from dataclasses import replace
 
 from regen_vcs.engine.definitions import Definitions
 from regen_vcs.engine.desired import Desired
-from regen_vcs.engine.edit import differences
 from regen_vcs.engine.in_place_snapshot import user_look
 from regen_vcs.engine.in_place_sync import follow
 from regen_vcs.engine.project_file import ProjectFile
 from regen_vcs.engine.prospects import estimate_seconds
 from regen_vcs.engine.provenance import Past, describe_inputs, document_path, find_asset, readable_recipe
+from regen_vcs.engine.recipe_changes import differences
 from regen_vcs.engine.remotes import where_it_was
 from regen_vcs.engine.status import Status, Survey, in_store
 from regen_vcs.engine.sync import BY_HAND, Outcome, Snapshot, has_all, sync

@@ -6,12 +6,15 @@ text among inputs and code: workflow graphs, scripts, lookup tables. Media are n
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from regen_vcs.engine.desired import Desired, read_sidecar_bytes
+from regen_vcs.engine.export_file import ExportFile
 from regen_vcs.engine.in_place_snapshot import look_at_both
+from regen_vcs.engine.sidecars import has_sidecar
 from regen_vcs.engine.sync import Snapshot
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, NewerFormat, RegenError
@@ -35,10 +38,12 @@ class Exported:
 
 
 def collect_export(
-    ws: Workspace, wanted: Callable[[str], bool] = lambda path: True, *, all_refs: bool = False, with_inputs: bool = False
+    ws: Workspace, wanted: Callable[[str], bool] = lambda path: True, *, all_refs: bool = False, with_inputs: bool = False,
+    earlier: ExportFile | None = None,
 ) -> Exported:
     """What an export of this worktree holds. wanted: of which assets. all_refs: also recipes of every branch and tag.
-    with_inputs: also of what these are made from, whatever that is made from in its turn.
+    with_inputs: also of what these are made from, whatever that is made from in its turn. earlier: what it has of recipes and
+    of files that are gone here is in it, too.
 
     InvalidError where that is more than an export may hold.
     """
@@ -53,10 +58,29 @@ def collect_export(
     chosen = [_with_facts(ws, each, sidecars) for each in chosen]
     files, left_out = _files(ws, sorted(_needed_files(snapshot, chosen)))
     refs = _refs(ws, wanted) if all_refs else {}
+    project = ws.project_bytes()
+    if earlier is not None:
+        project = _add_gone(ws, snapshot, earlier, wanted, project, files, sidecars, documents)
     manifest, objects = build_manifest(
-        project=ws.project_bytes(), files=files, sidecars=sidecars, documents=documents, refs=refs
+        project=project, files=files, sidecars=sidecars, documents=documents, refs=refs
     )
     return Exported(manifest, objects, left_out, invalid)
+
+
+def _add_gone(ws: Workspace, snapshot: Snapshot, earlier: ExportFile, wanted: Callable[[str], bool], project: bytes | None,
+              files: dict[str, bytes], sidecars: dict[str, bytes], documents: dict[str, bytes]) -> bytes | None:  # fmt: skip
+    """Add what an earlier export has and the worktree has not; regen.toml, of here if there is one. What is there is as it is there."""
+    texts = list(earlier.objects())
+    for ours, theirs in ((sidecars, earlier.manifest.sidecars), (documents, earlier.manifest.documents)):
+        for path, number in theirs:
+            known = snapshot.assets.get(path)
+            if (known is None or (known.side_sig is None and path not in snapshot.in_place)) and path not in sidecars and not has_sidecar(ws, path):
+                ours[path] = texts[number]
+                wanted(path)  # what was asked for, and is there
+    for path, number in earlier.manifest.files:
+        if path not in files and not os.path.lexists(f"{ws.root}/{path}"):
+            files[path] = texts[number]
+    return project if project is not None or earlier.manifest.project is None else texts[earlier.manifest.project]
 
 
 def _with_upstream(snapshot: Snapshot, paths: set[str]) -> set[str]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 from regen_vcs.engine.in_place_filter import looks_like_document, read_documents
 from regen_vcs.engine.in_place_paths import has_filter, kept_in_place
+from regen_vcs.engine.past_outputs import note_replaced
 from regen_vcs.engine.sidecars import write_in_tree
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError
@@ -61,7 +62,7 @@ def write_in_place(ws: Workspace, path: str, recipe: Recipe) -> None:
         raise RegenError(f"{path}: is kept in place, but the filter for that is not set here", "run: regen-vcs init")
     entry = index.list_paths(ws.repo, [path]).get(path)
     if entry is not None:
-        read_in_place(ws, path)
+        note_replaced(ws, path, read_in_place(ws, path), recipe)
         if entry.tag in "Ss":
             raise RegenError(f"{path}: is outside the sparse checkout", "git sparse-checkout add its folder")
     data = recipe_bytes(recipe)

@@ -16,7 +16,7 @@ from regen_vcs.engine.sync import Snapshot, rescue
 from regen_vcs.engine.takes import measure
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
-from regen_vcs.model.recipe import Output
+from regen_vcs.model.recipe import Output, Recipe
 
 # As `settling.Made` has them.
 Settled = namedtuple("Settled", ("verdict", "score"))
@@ -46,11 +46,11 @@ def settle_take(ws: Workspace, here: Snapshot, path: str, take, by_user: bool) -
     return Settled("drifted", measure(ws, facts.out_hash, take.hash))
 
 
-def take_over(ws: Workspace, here: Snapshot, path: str, output: Output, why: str) -> None:
-    """Make `output`, whose bytes are in a store, the accepted one: first in git's index, then on disk."""
+def take_over(ws: Workspace, here: Snapshot, path: str, output: Output, why: str, recipe: Recipe | None = None) -> None:
+    """Make `output`, whose bytes are in a store, the accepted one: first in git's index, then on disk. recipe: the asset's from now on."""
     asset = here.in_place[path]
     _rescue_edited(ws, asset, output.hash, why)
-    write_in_place(ws, path, read_in_place(ws, path).replace(output=output))
+    write_in_place(ws, path, (recipe or read_in_place(ws, path)).replace(output=output))
     include_again(here, path)  # a document on disk was changed with the index's
     show(ws, here, path, output.hash, why)
 

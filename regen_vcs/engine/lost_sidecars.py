@@ -25,14 +25,14 @@ from regen_vcs.engine.memory import Row
 from regen_vcs.engine.observe import read_manifest
 from regen_vcs.engine.restoring import Candidate
 from regen_vcs.engine.sync import Snapshot, has_all
-from regen_vcs.engine.takes import output_of_record
+from regen_vcs.engine.takes import output_of_record, recipe_of_key
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError
 from regen_vcs.git import index
 from regen_vcs.git.history import changed_sidecars, past_blobs
 from regen_vcs.model.key import compute_key
 from regen_vcs.model.paths import asset_of, check_asset_path, frames_text, parse_sequence, sidecar_of
-from regen_vcs.model.recipe import Output, Recipe, parse_recipe, recipe_bytes
+from regen_vcs.model.recipe import Output, Recipe, recipe_bytes
 from regen_vcs.stores.results import Repos
 
 RESTORED_FOLDER = "restored"
@@ -159,7 +159,7 @@ def _rebuilt(ws: Workspace, path: str, row: Row) -> tuple[bytes, str | None] | N
     if facts.generator is None:
         recipe, lost = Recipe(), [*lost, "meta"]
     else:
-        recipe = _kept_recipe(ws, facts.out_key or facts.own_key or "")
+        recipe = recipe_of_key(ws, facts.out_key or facts.own_key or "")
         if recipe is None or dict(recipe.inputs) != facts.inputs:
             return None
     output = _output(ws, path, facts) if facts.out_hash else None
@@ -287,7 +287,7 @@ def _former_names(ws: Workspace) -> set[str]:
 
 def _confirmed(ws: Workspace, key: str, path: str, records: list[dict]) -> Recipe | None:
     """Keep's recipe of a key, if it makes that very key for an asset of this path and the inputs that a record names."""
-    recipe = _kept_recipe(ws, key)
+    recipe = recipe_of_key(ws, key)
     if recipe is None or recipe.generator is None:
         return None
     for record in records:
@@ -305,11 +305,3 @@ def _input_hashes(record: dict) -> dict[str, str]:
     if not isinstance(inputs, dict):
         return {}
     return {name: value.removeprefix("blake3:") for name, value in inputs.items() if isinstance(value, str)}
-
-
-def _kept_recipe(ws: Workspace, key: str) -> Recipe | None:
-    data = ws.results.recipe(key) if len(key) == 64 and key.isalnum() else None
-    try:
-        return parse_recipe(data, f"recipe {key[:12]}…") if data is not None else None
-    except InvalidError:
-        return None

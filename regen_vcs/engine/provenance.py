@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import namedtuple
+from collections.abc import Iterable
 
 from regen_vcs.engine.desired import Desired, read_sidecar_bytes
 from regen_vcs.engine.in_place_filter import looks_like_document
@@ -144,9 +145,9 @@ def list_takes(ws: Workspace, status: Status, desired: Desired) -> list[dict]:
     return [describe_take(ws, status, desired, record) for record in take_records(ws, status, desired)]
 
 
-def take_records(ws: Workspace, status: Status, desired: Desired) -> list[dict]:
-    """What `list_takes` describes, as `Results.takes` has it."""
-    keys = dict.fromkeys(key for key in (desired.facts.out_key, status.key) if key)
+def take_records(ws: Workspace, status: Status, desired: Desired, earlier: Iterable[str] = ()) -> list[dict]:
+    """What `list_takes` describes, as `Results.takes` has it; before them those of earlier keys."""
+    keys = dict.fromkeys(key for key in (*earlier, desired.facts.out_key, status.key) if key)
     return [record for key in keys for record in ws.results.takes(key)]
 
 

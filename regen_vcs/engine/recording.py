@@ -17,12 +17,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from regen_vcs.engine import in_place
-from regen_vcs.engine.compose import Composer, check_new_asset, refuse_cycle
+from regen_vcs.engine.compose import Composer, check_new_asset
 from regen_vcs.engine.definitions import Definitions
 from regen_vcs.engine.filing import file_output
 from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.memory import EMPTY_ROW
 from regen_vcs.engine.planner import is_edited
+from regen_vcs.engine.recipe_changes import refuse_cycle
 from regen_vcs.engine.recorded_inputs import InputHashes
 from regen_vcs.engine.sidecars import has_sidecar, read_sidecar, write_sidecar
 from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, remember, rescue, tidy_spare

@@ -11,12 +11,12 @@ from collections import namedtuple
 from collections.abc import Iterable, Iterator
 
 from regen_vcs.engine import doctor_git, setup
-from regen_vcs.engine.compose import refuse_cycle
 from regen_vcs.engine.documents import write_document
 from regen_vcs.engine.finding import OK, Finding, count, some
 from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.in_place_snapshot import user_look
 from regen_vcs.engine.memory import EMPTY_ROW
+from regen_vcs.engine.recipe_changes import refuse_cycle
 from regen_vcs.engine.repair_inputs import Found, Misplaced, Unsure, readable_but_for_inputs
 from regen_vcs.engine.repair_stores import Stock, adopt, find_stock
 from regen_vcs.engine.sidecars import write_in_tree

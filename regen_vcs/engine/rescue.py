@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from regen_vcs.engine.observe import member_path, read_manifest
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError, UsageError
+from regen_vcs.git.blobs import tree_blobs
+from regen_vcs.git.index import blob_oid
 from regen_vcs.model.manifest import Member
 from regen_vcs.model.paths import parse_sequence
 
@@ -32,6 +35,15 @@ def restore(ws: Workspace, entries: list[dict], prefix: str, target: str | None)
         raise RegenError(f"{target}: exists already", "say where to put it: --to FILE")
     _write(ws, whole, target, entry)
     return target
+
+
+def keep_documents(ws: Workspace, documents: Mapping[str, bytes], why: str) -> None:
+    """Keep the texts of recipes ({path of the file in git: its bytes}) that are about to go and that HEAD has not: nothing else may have them."""
+    committed = {path: oid for oid, path in tree_blobs(ws.repo, "HEAD") if path in documents}
+    for path, data in documents.items():
+        if data and committed.get(path) != blob_oid(data, ws.repo.oid_format):
+            digest, size = ws.stores.ingest_bytes(data)
+            ws.rescued.add(ws.uuid, ws.root, path, digest, size, why)
 
 
 def _write(ws: Workspace, whole: str, target: str, entry: dict) -> None:

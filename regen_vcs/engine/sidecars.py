@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from regen_vcs.engine.keys import read_recipe
+from regen_vcs.engine.past_outputs import note_replaced
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError
 from regen_vcs.git.index import blob_oid, forget_listing
@@ -28,14 +29,15 @@ def write_sidecar(ws: Workspace, path: str, recipe: Recipe) -> None:
     """
     check_asset_path(path)
     sidecar = sidecar_of(path)
-    if has_sidecar(ws, path):
-        read_recipe(ws.root, path)
+    before = read_recipe(ws.root, path) if has_sidecar(ws, path) else None
     data = recipe_bytes(recipe)
     readable = parse_recipe(data, sidecar)  # what we write, we can read: or it is not written
     ws.memo.know(readable, blob_oid(data, ws.repo.oid_format), path)
     if len(os.path.basename(sidecar).encode("utf-8", "surrogateescape")) > 255:
         raise InvalidError(f"{path}: too long a name: no room for {SIDECAR_SUFFIX}")
     forget_listing(ws.repo)  # git may put the old text back without touching its index
+    if before is not None:
+        note_replaced(ws, path, before, recipe)
     write_in_tree(ws, sidecar, data)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from regen_vcs import media
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError
-from regen_vcs.model.recipe import Output
+from regen_vcs.model.recipe import Output, Recipe, parse_recipe
 
 
 def record_of_output(output: Output) -> dict:
@@ -23,6 +23,15 @@ def output_of_record(record: dict, key: str) -> Output | None:
             look=found.get("look"), media=found.get("media", {}), files=found.get("files"), frames=found.get("frames"),
         )
     except (TypeError, KeyError, AttributeError, InvalidError):
+        return None
+
+
+def recipe_of_key(ws: Workspace, key: str) -> Recipe | None:
+    """The recipe that keep has for a key; its inputs may be spelled for another asset's place. None where it has none."""
+    data = ws.results.recipe(key) if len(key) == 64 and key.isalnum() else None
+    try:
+        return parse_recipe(data, f"recipe {key[:12]}…") if data is not None else None
+    except InvalidError:
         return None
 
 

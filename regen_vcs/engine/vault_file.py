@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from regen_vcs.engine.export_file import MAGIC as EXPORT_MAGIC
 from regen_vcs.engine.export_file import ExportFile
 from regen_vcs.errors import CorruptionError, InvalidError, RegenError, UsageError
 from regen_vcs.model.vault import MAGIC, MAX_TEXT_BYTES, vault_export
@@ -62,20 +63,28 @@ def read_vault(path: str) -> BlendVault:
     """
     copies = sorted(_copies(path), key=lambda copy: not copy.is_text)
     if not copies:
-        raise InvalidError(f"{path}: has no vault: it was never saved with the addon, or the addon keeps none",
-                           "regen-vcs restore FILE takes an export too")
+        raise _no_vault(path)
     found, troubles = None, []
     for copy in copies:
         where = f"{path}: the vault in its {'text datablock' if copy.is_text else 'scene'}"
         try:
-            export = ExportFile(vault_export(copy.text, where), where)
+            data = vault_export(copy.text, where)
+            if not data.startswith(EXPORT_MAGIC):
+                continue  # the list of assets is packed like a vault, and is none
+            export = ExportFile(data, where)
         except RegenError as error:
             troubles.append(error)
         else:
             found = found or export
+    if found is None and not troubles:
+        raise _no_vault(path)
     if found is None:
         raise troubles[0]
     return BlendVault(found, [trouble.what for trouble in troubles])
+
+
+def _no_vault(path: str) -> InvalidError:
+    return InvalidError(f"{path}: has no vault: it was never saved with the addon, or the addon keeps none", "regen-vcs restore FILE takes an export too")
 
 
 @dataclass(frozen=True, slots=True)

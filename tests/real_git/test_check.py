@@ -105,6 +105,20 @@ def test_a_newer_format_is_left_to_newer_versions(project):
     assert "warning: sky.png.regen.json: regen: format 99 is newer" in said
 
 
+def test_staged_says_before_a_commit_what_the_hook_will_say(project):
+    stage_sidecar(project, "sky.png", source(b"sky"), b"sky")
+    assert json.loads(project.regen("check", "--staged", "--json").stdout)["errors"] == 0
+    project.git("commit", "-qm", "one")
+    (project.root / "bad.png.regen.json").write_text("{")
+    (project.root / "later.png.regen.json").write_text("{")
+    stage(project, "bad.png.regen.json")
+    done = project.regen("check", "--staged", "--json", check=False)
+    document = json.loads(done.stdout)
+    assert done.returncode == 3 and [each["path"] for each in document["problems"]] == ["bad.png.regen.json"]
+    assert document["problems"][0]["reason"] in refused(project)
+    assert project.regen("check", "--staged", "--no-bytes", check=False).returncode == 2
+
+
 def test_only_staged_sidecars_count(project):
     write(project, "sky.png", source(b"sky"), b"sky")
     stage(project)

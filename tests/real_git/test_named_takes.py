@@ -82,10 +82,106 @@ def test_of_an_earlier_recipe(film):
     assert not found["v001"]["current"] and found["v002"]["current"] and found["v002"]["accepted"]
     assert "of an earlier recipe" in film.regen("takes", "sky.png").stdout.splitlines()[0]
     refused = film.regen("accept", "sky.png", "--take", "v001", check=False)
-    assert refused.returncode == 1 and f"git checkout {before['commit'][:12]} -- sky.png.regen.json" in refused.stderr
-    film.git("checkout", "-q", before["commit"], "--", "sky.png.regen.json")
-    film.regen("sync")
+    assert refused.returncode == 1 and "regen-vcs accept sky.png --take v001 --with-recipe" in refused.stderr
+    wild = film.path("sky.png.regen.json").read_bytes()
+    told = film.regen("accept", "sky.png", "--take", "v001", "--with-recipe").stdout
+    assert told == "sky.png: v001 accepted\n  params.mood: 'wild' → 'calm'\n"
     assert accepted(film) == before["hash"] and film.status()["sky.png"] == "ok"
+    assert film.git("diff", "--stat", before["commit"], "--", "sky.png.regen.json").stdout == "", "to the byte as it was committed"
+    film.regen("accept", "sky.png", "--take", "v002", "--with-recipe")
+    assert film.path("sky.png.regen.json").read_bytes() == wild and film.status()["sky.png"] == "ok"
+
+
+def test_recipes_that_no_commit_has(film):
+    """Three moods tried between two commits; any of them comes back, with its words."""
+    before = film.path("sky.png.regen.json").read_bytes()
+    for mood in ("wild", "dull"):
+        film.regen("set", "sky.png", f"mood={mood}")
+        film.regen("regenerate", "sky.png")
+    tried = accepted(film)
+    film.regen("set", "sky.png", "mood=bright")
+    found = takes(film)
+    assert [(name, take["accepted"], take["current"], take["has_recipe"]) for name, take in found.items() if take["hash"] == tried] == [("v002", True, False, True)]
+    wild = [name for name, take in found.items() if take["has_recipe"] and not take["current"] and name not in ("v001", "v002")]
+    assert wild == ["t2", "t3"], "the second result of the first mood, and that of the second mood"
+    assert film.regen("accept", "sky.png", "--take", "v002", "--with-recipe").stdout == "sky.png: v002 accepted\n  params.mood: 'bright' → 'dull'\n"
+    assert film.status()["sky.png"] == "ok" and accepted(film) == tried
+    told = film.regen("accept", "sky.png", "--take", "t3", "--with-recipe").stdout
+    assert told == "sky.png: t3 accepted\n  params.mood: 'dull' → 'wild'\n" and film.status()["sky.png"] == "ok"
+    film.regen("accept", "sky.png", "--take", "v001", "--with-recipe")
+    assert film.status()["sky.png"] == "ok" and film.path("sky.png.regen.json").read_bytes() == before
+
+
+def test_the_memory_of_earlier_recipes_is_of_no_account_where_it_is_damaged(film):
+    film.regen("set", "sky.png", "mood=wild")
+    film.regen("regenerate", "sky.png")
+    memory = film.path(".git/regen/past-outputs")
+    whole = memory.read_bytes()
+    for damaged in (whole[:-20], b"\xff" * 900, b"[" * 200_000 + b"\n", b'{"path": "sky.png"}\n5\nnull\n', whole.replace(b'"key": "', b'"key": "../../')):
+        memory.write_bytes(damaged)
+        assert {"v001", "v002"} <= takes(film).keys()
+    memory.write_bytes(b"\n".join([whole] * (5 * 1024 * 1024 // len(whole))))
+    film.regen("set", "sky.png", "mood=dull")
+    assert memory.stat().st_size < 3 * 1024 * 1024, "it does not grow for ever"
+    assert "v002" in takes(film)
+
+
+@pytest.mark.parametrize("words", [("accept", "--take", "v001", "--with-recipe"), ("rm",)], ids=["another take", "rm"])
+def test_a_recipe_that_is_nowhere_else_is_kept_before_it_goes(film, words):
+    film.regen("set", "sky.png", "mood=never made, never committed")
+    film.regen(words[0], "sky.png", *words[1:])
+    [kept] = [each for each in json.loads(film.regen("rescued", "--json").stdout)["rescued"] if each["path"] == "sky.png.regen.json"]
+    film.regen("rescued", kept["hash"], "--to", "words.json")
+    assert "never made, never committed" in film.path("words.json").read_text()
+
+
+def test_what_head_has_is_not_kept_again(film):
+    film.regen("rm", "sky.png")
+    assert not [each for each in json.loads(film.regen("rescued", "--json").stdout)["rescued"] if each["path"].endswith(".json")]
+
+
+def test_an_earlier_recipe_in_place(film):
+    """The second layout: it is staged."""
+    film.regen("track", "--in-place", "*.webp")
+    film.regen("generate", "cloud.webp", "--generator", "command:noise", "--param", "mood=calm")
+    film.commit("calm")
+    before = takes(film, "cloud.webp")["v001"]["hash"]
+    film.regen("set", "cloud.webp", "mood=wild")
+    film.regen("regenerate", "cloud.webp")
+    film.commit("wild")
+    told = film.regen("accept", "cloud.webp", "--take", "v001", "--with-recipe").stdout
+    assert told == "cloud.webp: v001 accepted, and staged\n  params.mood: 'wild' → 'calm'\n"
+    assert takes(film, "cloud.webp")["v001"]["hash"] == before and takes(film, "cloud.webp")["v001"]["accepted"]
+    assert film.status()["cloud.webp"] == "ok" and "cloud.webp" in film.git("diff", "--cached", "--name-only").stdout
+
+
+def test_an_earlier_recipe_from_before_a_move_finds_its_inputs(film):
+    film.write("plate.png", b"a plate")
+    film.regen("set", "sky.png", "--input", "plate=plate.png")
+    film.regen("regenerate", "sky.png")
+    film.commit("with a plate")
+    film.regen("mv", "sky.png", "shots/sky.png")
+    film.commit("moved")
+    film.regen("set", "shots/sky.png", "mood=wild")
+    film.regen("regenerate", "shots/sky.png")
+    film.commit("wild")
+    told = film.regen("accept", "shots/sky.png", "--take", "v002", "--with-recipe").stdout
+    assert told == "shots/sky.png: v002 accepted\n  params.mood: 'wild' → 'calm'\n"
+    assert film.status()["shots/sky.png"] == "ok"
+
+
+def test_an_earlier_recipe_that_would_close_a_circle(film):
+    film.regen("generate", "fog.png", "--generator", "command:noise", "--param", "mood=grey")
+    film.regen("set", "sky.png", "--input", "plate=fog.png")
+    film.regen("regenerate", "sky.png")
+    film.commit("of fog")
+    film.regen("set", "sky.png", "--unset", "plate")
+    film.regen("regenerate", "sky.png")
+    film.regen("set", "fog.png", "--input", "plate=sky.png")
+    now = film.path("sky.png.regen.json").read_bytes()
+    refused = film.regen("accept", "sky.png", "--take", "v002", "--with-recipe", check=False)
+    assert refused.returncode == 3 and "would depend on itself" in refused.stderr
+    assert film.path("sky.png.regen.json").read_bytes() == now
 
 
 def test_history_follows_a_move(film):
@@ -124,8 +220,9 @@ def test_bytes_that_are_nowhere(film):
         (("sky.png", "--take", "abc"), "no take has this name or hash"),
         (("sky.png", "other.png", "--take", "v001"), "--take goes with one asset"),
         (("sky.png", "--take", "v001", "--min-score", "0.5"), "--take goes with one asset"),
+        (("sky.png", "--with-recipe"), "--with-recipe goes with --take"),
     ],
-    ids=["no such name", "too short for a hash", "two assets", "with a score"],
+    ids=["no such name", "too short for a hash", "two assets", "with a score", "a recipe of no take"],
 )
 def test_refused(film, arguments, says):
     before = accepted(film)

@@ -152,3 +152,18 @@ def test_worktrees_share_their_repositorys_trust(place, tmp_path):
     second = look(Workspace.open(str(tmp_path / "second"), place.environ))
     second.inputs.preload(list(second.assets.values()))
     assert untrusted_reason(second, second.assets["shots/big.png"]) is None
+
+
+def test_only_what_was_shown_is_trusted(project):
+    """For a window that shows it and asks: between the showing and the yes, anything may have changed."""
+    table = '[generators.copy]\nuses = "command"\nargv = ["cp", "{inputs.image}", "{output}"]\n'
+    project.write("regen.toml", table.encode())
+    shown = json.loads(project.regen("trust", "--json", check=False).stdout)["digest"]
+    project.write("regen.toml", table.replace('"cp"', '"evil"').encode())
+    refused = project.regen("trust", "--yes", "--as-shown", shown, check=False)
+    assert refused.returncode == 4 and "not what was shown" in refused.stderr
+    assert project.regen("trust", "--json", check=False).returncode == 4, "nothing was trusted"
+    project.write("regen.toml", table.encode())
+    assert project.regen("trust", "--yes", "--as-shown", shown).returncode == 0
+    assert json.loads(project.regen("trust", "--json").stdout)["digest"] == shown, "trusted or not: the same name"
+    assert project.regen("trust", "--as-shown", shown, check=False).returncode == 2

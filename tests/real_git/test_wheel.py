@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from regen_vcs.engine.addon_package import addon_files, extension_zip
+fcntl = pytest.importorskip("fcntl")
+
+from regen_vcs.engine.addon_package import addon_files, extension_zip  # noqa: E402
 
 SOURCE = Path(__file__).resolve().parents[2]
-NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "dist", "build", "__pycache__", ".*cache", "tests")
+NOT_COPIED = shutil.ignore_patterns(".git", ".venv*", "dist", "build", "__pycache__", ".*cache", "tests")
 # What pip says where it cannot get the build back end: no network, or an index without it.
 NO_BACK_END = ("No matching distribution found", "Could not find a version", "Failed to establish a new connection")
 
@@ -27,42 +29,63 @@ def run(*argv: str | Path, **kwargs) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory) -> Path:
-    """The Python of a fresh environment with pip and nothing else."""
-    folder = tmp_path_factory.mktemp("wheel") / "an énvironment"
-    done = run(sys.executable, "-m", "venv", folder)
+def built(tmp_path_factory) -> Path:
+    """A folder with `wheel/` and `an énvironment/`, made once for all processes of tests: a minute's work."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "wheel and environment"
+    folder.mkdir(exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "why not").exists():
+            (folder / "why not").write_text(build(folder), encoding="utf-8")
+    why_not = (folder / "why not").read_text(encoding="utf-8")
+    if why_not:
+        pytest.skip(why_not)
+    return folder
+
+
+def build(folder: Path) -> str:
+    """Why it cannot be done here; "" once it is done."""
+    environment = folder / "an énvironment"
+    done = run(sys.executable, "-m", "venv", environment)
     if done.returncode:
-        pytest.skip(f"no venv can be made here: {done.stderr.strip()[-200:]}")
-    return folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-
-
-@pytest.fixture(scope="module")
-def wheel(python, tmp_path_factory) -> Path:
-    """Built from a copy, so that the tree stays as it is."""
-    copy = shutil.copytree(SOURCE, tmp_path_factory.mktemp("source") / "tree", ignore=NOT_COPIED, symlinks=True)
-    folder = tmp_path_factory.mktemp("dist")
-    done = run(python, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--wheel-dir", folder, copy)
+        return f"no venv can be made here: {done.stderr.strip()[-200:]}"
+    python = python_of(environment)
+    # From a copy, so that the tree stays as it is.
+    copy = shutil.copytree(SOURCE, folder / "tree", ignore=NOT_COPIED, symlinks=True, dirs_exist_ok=True)
+    done = run(python, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--wheel-dir", folder / "wheel", copy)
     if done.returncode and any(sign in done.stderr for sign in NO_BACK_END):
-        pytest.skip("needs the build back end, which pip cannot get here")
+        return "needs the build back end, which pip cannot get here"
     assert done.returncode == 0, done.stderr
-    (built,) = folder.glob("*.whl")
-    return built
+    done = run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index", *(folder / "wheel").glob("*.whl"))
+    assert done.returncode == 0, done.stderr
+    # Dependencies are the running environment's, by a .pth file: it comes after the environment's own packages, and the .pth files
+    # *there* (an editable regen-vcs) are not read.
+    dependencies = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
+    (site_of(python) / "zz-dependencies.pth").write_text("".join(f"{path}\n" for path in dependencies), encoding="utf-8")
+    return ""
+
+
+def python_of(environment: Path) -> Path:
+    return environment / "bin" / "python"
+
+
+def site_of(python: Path) -> Path:
+    return Path(run(python, "-I", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip())
 
 
 @pytest.fixture(scope="module")
-def installed(python, wheel) -> Path:
-    """The Python of the fresh environment, with the wheel installed.
+def wheel(built) -> Path:
+    (file,) = (built / "wheel").glob("*.whl")
+    return file
 
-    Dependencies are the running environment's, by a .pth file: it comes after the environment's own packages, and
-    the .pth files *there* (an editable regen-vcs) are not read.
-    """
-    done = run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index", wheel)
-    assert done.returncode == 0, done.stderr
-    site = run(python, "-I", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip()
-    dependencies = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
-    (Path(site) / "zz-dependencies.pth").write_text("".join(f"{path}\n" for path in dependencies), encoding="utf-8")
+
+@pytest.fixture(scope="module")
+def installed(built) -> Path:
+    """The Python of a fresh environment with the wheel installed."""
+    python = python_of(built / "an énvironment")
     found = Path(run(python, "-I", "-c", "import regen_vcs; print(regen_vcs.__file__)").stdout.strip())
-    assert found.parent == Path(site) / "regen_vcs", "another regen_vcs than the wheel's is imported"
+    assert found.parent == site_of(python) / "regen_vcs", "another regen_vcs than the wheel's is imported"
     return python
 
 
