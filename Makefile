@@ -10,7 +10,7 @@ TEST_JOBS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 PIPELINES := .venv-pipelines
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test pipelines addon addon-bundles addon-test lint wheel bench clean
+.PHONY: demo test pipelines bpy addon addon-bundles addon-test lint wheel bench kpi clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("regen-vcs needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
@@ -40,6 +40,8 @@ BPY_4.5 := bpy==4.5.15
 BPY_5.0 := bpy==5.0.1
 BPY_VENVS := .venv-bpy-4.2 .venv-bpy-4.5 .venv-bpy-5.0
 
+bpy: $(BPY_VENVS:=/.ready)
+
 .venv-bpy-%/.ready:
 	test -x .venv-bpy-$*/bin/python || $(BPY_PYTHON) -m venv .venv-bpy-$*
 	.venv-bpy-$*/bin/python -m pip install --quiet --disable-pip-version-check '$(BPY_$*)'
@@ -52,8 +54,8 @@ addon: $(VENV)/.ready
 addon-bundles: $(VENV)/.ready
 	$(BIN)/python packaging/addon.py --bundle all
 
-# The addon inside every Blender there is, the one installed and the modules: some minutes each.
-addon-test: $(VENV)/.ready $(BPY_VENVS:=/.ready)
+# The addon inside every Blender there is, the one installed and the modules, and in a window.
+addon-test: $(VENV)/.ready bpy
 	REGEN_REQUIRE_BPY=1 REGEN_ADDON_TESTS=all $(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal tests/addon/test_in_blender.py tests/addon/test_window.py $(PYTEST_ARGS)
 
 lint: $(VENV)/.ready

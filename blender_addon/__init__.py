@@ -22,7 +22,9 @@ from . import (  # noqa: E402
     ops_generate,
     ops_project,
     ops_references,
+    ops_remove,
     ops_storage,
+    ops_trust,
     ops_versions,
     panels,
     panels_more,
@@ -30,14 +32,15 @@ from . import (  # noqa: E402
     props,
     stand_ins,
     status_bar,
+    thumbnails,
     timers,
     working_set,
 )
 
 # In this order; taken back in the reverse one. Timers and handlers come last, when all they call is there.
 _PARTS = (
-    prefs, props, ops_project, ops_assets, ops_generate, ops_versions, ops_references, ops_storage, working_set,
-    lists, nodes, panels, panels_more, status_bar, stand_ins, handlers, timers,
+    prefs, props, ops_project, ops_trust, ops_assets, ops_generate, ops_versions, ops_references, ops_remove, ops_storage, working_set,
+    thumbnails, lists, nodes, panels, panels_more, status_bar, stand_ins, handlers, timers,
 )  # fmt: skip
 
 

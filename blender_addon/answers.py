@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import messages
+from . import messages, trust_words
 from .bridge import RegenError
 from .details import Detail, Take, detail_of, takes_of
-from .listing import Row, rows_of
+from .listing import Row, rows_of, short_names
 from .messages import Message
 from .queue_view import Batch
 
@@ -38,6 +38,7 @@ class Answers:
         self.by_path = {row.path: row for row in self.rows}
         self._dependants = _reverse(self.rows)
         self.counts = describe_short(self.rows)
+        self.short_names = short_names(self.rows)
         self.outdated_count = sum(row.state in ("stale", "pending", "failed") for row in self.rows)
         self.missing_paths = self.missing()
         self.revision += 1
@@ -78,7 +79,10 @@ class Answers:
         # Of assets that were looked at long ago nothing is kept.
         while len(self.details) > 50:
             del self.details[next(iter(self.details))]
-        self.details[detail.path] = detail
+        # Until `takes` has answered, takes go on as they were called and look as they did.
+        known = {take.hash: take for take in self.details[detail.path].takes} if detail.path in self.details else {}
+        takes = [take._replace(name=known[take.hash].name, thumbnail=known[take.hash].thumbnail) if take.hash in known else take for take in detail.takes]
+        self.details[detail.path] = detail._replace(takes=tuple(takes))
         self.ask(f"takes {detail.path}", "takes", "--thumbnails", "--", detail.path, on_done=lambda answer: self._take_takes(detail.path, answer))
         self.tell("detail", detail.path)
 
@@ -90,9 +94,8 @@ class Answers:
 
     def _take_trust(self, document: Any) -> None:
         self.trust = document if isinstance(document, dict) else {}
-        untrusted = [item for item in self.trust.get("items", ()) if isinstance(item, dict) and item.get("change") != "trusted"]
         if self.trust.get("trusted") is False:
-            self.message = messages.not_trusted(len(untrusted))
+            self.message = messages.not_trusted(*trust_words.counts(self.trust))
         elif self.message and self.message.kind == "not_trusted":
             self.message = None
         self.tell("rows")
@@ -100,6 +103,7 @@ class Answers:
     def _take_generators(self, document: Any) -> None:
         found = document.get("generators") if isinstance(document, dict) else None
         self.generators = [each for each in found or () if isinstance(each, dict) and isinstance(each.get("name"), str)]
+        self.tell("generators")
 
     def _take_branches(self, text: str) -> None:
         lines = [line for line in text.splitlines() if line]

@@ -159,7 +159,8 @@ def _bundled_command(bundled: Sequence[str], environ: dict[str, str]) -> Command
 def child_environ(environ: Mapping[str, str], more_folders: Sequence[str] = ()) -> dict[str, str]:
     """The environment for a child: without what is about another repository or about Blender's own Python.
 
-    Nobody could answer a question on a terminal that is not there; and a desktop's short PATH gets the usual places at its end.
+    Nobody could answer a question on a terminal that is not there; a desktop's short PATH gets the usual places at its end; and what git
+    says is read, so it speaks English.
     """
     kept = {name: value for name, value in environ.items() if _is_kept(name)}
     folders = [each for each in kept.get("PATH", "").split(os.pathsep) if each]
@@ -167,7 +168,7 @@ def child_environ(environ: Mapping[str, str], more_folders: Sequence[str] = ()) 
     extra = [each for each in dict.fromkeys((*usual, *more_folders)) if each not in folders]
     return {
         **kept, "PATH": os.pathsep.join([*folders, *extra]), "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8",
-        "GIT_TERMINAL_PROMPT": "0", "NO_COLOR": "1",
+        "GIT_TERMINAL_PROMPT": "0", "NO_COLOR": "1", "LANGUAGE": "C",
     }  # fmt: skip
 
 

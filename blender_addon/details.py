@@ -14,7 +14,7 @@ class Input(NamedTuple):
 
 
 class Take(NamedTuple):
-    """One result. name: as people say it; current: of the recipe as it is now; thumbnail: the absolute path of a small picture, or ""."""
+    """One result. name: as people say it, "" until `takes` has told; current: of the recipe as it is now; has_recipe: what it was made from is known; thumbnail: the absolute path of a small picture, or ""."""
 
     name: str
     hash: str
@@ -25,11 +25,16 @@ class Take(NamedTuple):
     on_disk: bool
     current: bool
     in_store: bool
+    has_recipe: bool
     thumbnail: str
 
     @property
     def can_be_accepted(self) -> bool:
         return not self.accepted and self.current and self.in_store
+
+    @property
+    def can_come_with_its_recipe(self) -> bool:
+        return not self.current and self.in_store and self.has_recipe
 
 
 class Detail(NamedTuple):
@@ -68,16 +73,17 @@ def detail_of(document: Any) -> Detail | None:
 def takes_of(document: Any) -> list[Take]:
     """The takes in an answer of `takes --json`, or of `show --json`, which has no names and no thumbnails."""
     entries = _list(document.get("takes")) if isinstance(document, Mapping) else []
-    return [_take(entry, index) for index, entry in enumerate(entries) if isinstance(entry, Mapping) and isinstance(entry.get("hash"), str)]
+    return [_take(entry) for entry in entries if isinstance(entry, Mapping) and isinstance(entry.get("hash"), str)]
 
 
-def _take(entry: Mapping[str, Any], index: int) -> Take:
+def _take(entry: Mapping[str, Any]) -> Take:
     seconds = entry.get("seconds")
     return Take(
-        _text(entry.get("name")) or f"t{index + 1}", entry["hash"], _text(entry.get("created")) or _text(entry.get("at")),
+        _text(entry.get("name")), entry["hash"], _text(entry.get("created")) or _text(entry.get("at")),
         float(seconds) if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) else None,
         " ".join(filter(None, (_text(entry.get("generator")), _text(entry.get("generator_version"))))), entry.get("accepted") is True,
-        entry.get("on_disk") is True, entry.get("current") is True, entry.get("in_store") is True, _text(entry.get("thumbnail")),
+        entry.get("on_disk") is True, entry.get("current") is True, entry.get("in_store") is True,
+        entry.get("has_recipe") is True, _text(entry.get("thumbnail")),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ _FIRST = ("prompt", "negative_prompt", "text", "kind", "seed", "steps", "width",
 
 
 def draw_form(layout, items, form, *, everything=False):
-    """The fields of a form; without `everything` those that were changed or ask for something, at most eight."""
+    """The fields of a form; without `everything` the first eight, and those that were changed or do not hold. How many are hidden."""
     wrong = form_props.messages_of(items, form)
     shown = sorted(items, key=_rank) if not everything else list(items)
     if not everything:
@@ -26,7 +26,8 @@ def draw_form(layout, items, form, *, everything=False):
 def _rank(item):
     field = item.field
     prose = field is not None and field.multiline
-    return (0 if prose else 1, _FIRST.index(item.name) if item.name in _FIRST else len(_FIRST))
+    needed = field is not None and field.required
+    return (0 if needed else 1, 0 if prose else 1, _FIRST.index(item.name) if item.name in _FIRST else len(_FIRST))
 
 
 def _draw_field(column, item, field, wrong):
@@ -43,5 +44,7 @@ def _draw_field(column, item, field, wrong):
         row.prop(item, item.widget, text=title)
     if wrong:
         column.label(text=f"{field.title} {wrong}", icon="ERROR")
+    elif field.is_too_long and not item.touched:
+        column.label(text=f"{field.title} is too long to be shown; it stays unless you type another", icon="INFO")
     elif item.kind == forms.JSON and item.touched and not field.also_text:
         column.label(text="as JSON", icon="INFO")

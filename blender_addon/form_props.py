@@ -57,20 +57,27 @@ class RegenFormField(bpy.types.PropertyGroup):
 def fill(items, form, fields, values=None):
     """Make a collection of RegenFormField show these fields; values: {name: param}, for those that have one.
 
-    A param that no field describes gets a field for JSON text: it is the recipe's all the same.
+    A param that no field describes gets a field for JSON text: it is the recipe's all the same. Where the fields are those that are shown
+    already they stay: somebody may be typing in one, and Blender would write into what is no more.
     """
-    values = dict(values or {})
-    extra = [forms.Field(name, forms.JSON, title=name, also_text=True) for name in values if name not in {field.name for field in fields}]
+    values, known = dict(values or {}), {field.name for field in fields}
+    extra = [forms.Field(name, forms.JSON, title=name, also_text=True) for name in values if name not in known and forms.is_name(name)]
     shown = [_with_value(field, values) for field in (*fields, *extra)]
     _FIELDS[form] = {field.name: field for field in shown}
-    items.clear()
     for field in shown:
-        item = items.add()
-        item.name, item.form, item.kind = field.name, form, field.kind
-        if field.kind == forms.ENUM:
-            _ITEMS[form, field.name] = [(name, name or "(none)", "") for name, _value in field.choices]
+        items_of = [(name, name, "") for name, _value in field.choices]
+        # The same ones stay: Blender may be showing them.
+        if field.kind == forms.ENUM and _ITEMS.get((form, field.name)) != items_of:
+            _ITEMS[form, field.name] = items_of
+    if [(item.name, item.kind, item.form) for item in items] != [(field.name, field.kind, form) for field in shown]:
+        items.clear()
+        for field in shown:
+            item = items.add()
+            item.name, item.form, item.kind = field.name, form, field.kind
+    for item, field in zip(items, shown, strict=True):
         try:
-            setattr(item, item.widget, field.shown_default)
+            if item.value != field.shown_default:
+                setattr(item, item.widget, field.shown_default)
         except (TypeError, ValueError, OverflowError):
             pass  # a value its own schema does not allow: the widget stays empty, and nothing is set unless the user does
         item.touched = False

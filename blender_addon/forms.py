@@ -18,6 +18,9 @@ MAX_FIELDS = 300
 MAX_CHOICES = 500
 _MAX_LABEL = 120
 _MAX_DESCRIPTION = 600
+_MAX_NAME = 200
+# Characters of a text that a field shows: Blender measures all of it each time it draws.
+_MAX_SHOWN = 20_000
 _MAX_DEPTH = 12
 # Characters on which a pattern is tried: three repetitions one after another take the cube of that.
 _MAX_MATCHED = 200
@@ -66,16 +69,23 @@ class Field(NamedTuple):
             return next((name for name, value in self.choices if _same(value, self.default)), self.choices[0][0])
         if self.kind == BOOL:
             return self.default is True
-        if self.kind == JSON:
-            if self.also_text and isinstance(self.default, str):
-                return self.default
-            return _as_json(self.default)
-        if self.kind in (TEXT, PATH):
-            return self.default if isinstance(self.default, str) else ""
+        if self.kind in (JSON, TEXT, PATH):
+            return "" if self.is_too_long else self._text
         if self.as_text:
             return "" if self.default is None else str(self.default)
         number = self.default if self.default is not None else self._nearest_to_zero()
         return int(number) if self.kind == INT else float(number)
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether its value cannot be shown; it holds all the same, unless another one is typed."""
+        return self.kind in (JSON, TEXT, PATH) and len(self._text) > _MAX_SHOWN
+
+    @property
+    def _text(self) -> str:
+        if isinstance(self.default, str) and (self.kind != JSON or self.also_text):
+            return self.default
+        return _as_json(self.default) if self.kind == JSON else ""
 
     def _nearest_to_zero(self) -> float:
         at_least = max(0, self.minimum) if self.minimum is not None else 0
@@ -102,16 +112,22 @@ def _as_json(value: Any) -> str:
 
 
 def fields_of(schema: Any) -> list[Field]:
-    """The fields of a schema's properties, in its order; [] for what is no schema of an object. At most MAX_FIELDS."""
+    """The fields of a schema's properties, in its order; [] for what is no schema of an object.
+
+    Of more than MAX_FIELDS those that are needed, and the first of the others. No field has a name that cannot be shown or told.
+    """
     if not isinstance(schema, Mapping) or not isinstance(schema.get("properties"), Mapping):
         return []
     required = schema.get("required")
     needed = {each for each in required if isinstance(each, str)} if isinstance(required, list) else set()
-    found = []
-    for name, prop in list(schema["properties"].items())[:MAX_FIELDS]:
-        if isinstance(name, str) and name and len(name) <= 200:
-            found.append(_field(name, _resolve(prop, schema), name in needed, schema))
-    return found
+    properties = {name: prop for name, prop in schema["properties"].items() if is_name(name)}
+    kept = set(sorted(properties, key=lambda name: name not in needed)[:MAX_FIELDS])
+    return [_field(name, _resolve(prop, schema), name in needed, schema) for name, prop in properties.items() if name in kept]
+
+
+def is_name(name: Any) -> bool:
+    """Whether a param of this name can be drawn, and named on a command line as `name=value`."""
+    return isinstance(name, str) and 0 < len(name) <= _MAX_NAME and name.isprintable() and "=" not in name
 
 
 def _resolve(prop: Any, schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -202,6 +218,8 @@ def _choices(prop: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     found: dict[str, Any] = {}
     for value in values:
         if not isinstance(value, (str, int, float, bool)) or value in ("", NOTHING):
+            return ()
+        if isinstance(value, str) and not (value.isprintable() and len(value) <= _MAX_NAME):
             return ()
         name = value if isinstance(value, str) and value not in found else json.dumps(value)
         found.setdefault(name, value)
@@ -326,7 +344,7 @@ def _choice(field: Field, value: Any) -> Any:
     for name, meant in field.choices:
         if (isinstance(value, str) and value == name) or _same(value, meant):
             return _empty(field) if meant is None else meant
-    raise ValueError(f"is none of {', '.join(name for name, _ in field.choices[:12])}")
+    raise ValueError(_line(f"is none of {', '.join(name for name, _ in field.choices[:12])}", _MAX_NAME))
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -382,7 +400,7 @@ def _from_text(field: Field, value: Any) -> Any:
     if not text and field.required and field.default is None:
         raise ValueError("is needed")
     if field.pattern and len(text) <= _MAX_MATCHED and _is_plain_pattern(field.pattern) and not re.search(field.pattern, text):
-        raise ValueError(f"must be like {field.pattern}")
+        raise ValueError(f"must be like {_line(field.pattern, _MAX_NAME)}")
     return text
 
 

@@ -29,6 +29,21 @@ def layout(nodes: Sequence[str], edges: Iterable[Edge], *, width: float = 260.0,
     return _place(layers, width, height)
 
 
+def connected(start: str, edges: Iterable[Edge], most: int) -> list[str]:
+    """`start` and at most so many in all that an edge leads to from it, in either direction, over others too; the nearest first."""
+    beside: dict[str, list[str]] = {}
+    for source, target in edges:
+        beside.setdefault(source, []).append(target)
+        beside.setdefault(target, []).append(source)
+    found = {start: None}
+    for each in (queue := [start]):  # grows while it is walked
+        for other in sorted(beside.get(each, ())):
+            if other not in found and len(found) < most:
+                found[other] = None
+                queue.append(other)
+    return queue
+
+
 def _successors(names: list[str], edges: Iterable[Edge]) -> dict[str, list[str]]:
     known: dict[str, set[str]] = {name: set() for name in names}
     for source, target in edges:

@@ -5,7 +5,21 @@ import os
 import bpy
 from bpy.app.handlers import persistent
 
-from . import blend_vault, nodes, placing, props, reloading, stand_ins, state, timers
+from . import (
+    blend_vault,
+    nodes,
+    ops_generate,
+    ops_trust,
+    placing,
+    props,
+    reloading,
+    stand_ins,
+    standing,
+    state,
+    thumbnails,
+    timers,
+)
+from .film_file import film_file
 from .prefs import preferences
 
 _opening = False
@@ -24,10 +38,15 @@ def open_project():
 
 
 def _open(session):
-    stand_ins.put_back_leftovers()
+    film_file.remember(bpy.data.filepath)
+    # What is wrong with a file of somebody else's must not keep its project from being opened.
+    _guarded(stand_ins.put_back_leftovers, "What this file shows could not be put right")
     blend_vault.forget()
-    placing.forget_waiting()
+    root = session.root
     session.open(bpy.data.filepath, preferences().executable)
+    # A file that is merely saved under another name is still the scene for which things are being made.
+    if session.root != root:
+        placing.forget("")
     session.remembered = blend_vault.remembered_assets()
     session.vault_reader = blend_vault.read_or_none
     if session.message and session.remembered:
@@ -37,32 +56,67 @@ def _open(session):
 
 @persistent
 def _on_load(*_args):
+    placing.forget("")
     open_project()
 
 
 @persistent
 def _on_save_pre(*_args):
-    stand_ins.take_out()
-    nodes.empty_graphs()
-    # Whatever is wrong with the project must not keep anybody from saving.
+    # Whatever is wrong must not keep anybody from saving.
+    _guarded(_keep_the_other, "What lies on disk could not be copied")
+    _guarded(stand_ins.take_out, "Stand-ins could not be taken out")
+    _guarded(nodes.empty_graphs, "The graph could not be taken out")
+    _guarded(ops_trust.forget_text, "A text could not be taken out")
+    _guarded(lambda: blend_vault.write(state.get()), "The recipes could not be stored in the .blend")
+
+
+def _guarded(deed, words):
     try:
-        blend_vault.write(state.get())
+        deed()
     except Exception as error:
         import traceback
 
         traceback.print_exc()
-        state.get().note("ERROR", "The recipes could not be stored in the .blend", str(error))
+        state.get().note("ERROR", words, str(error))
+
+
+def _keep_the_other():
+    """Somebody has put another file where this one is saved to: git, in a terminal, or a second Blender."""
+    if film_file.is_another and not any(deed.git for deed in state.get().deeds):
+        kept = film_file.put_aside("other")
+        state.get().note("WARNING", f"{os.path.basename(film_file.path)} on disk was another one; it is kept as {os.path.basename(kept)}", kept)
+
+
+@timers.every_beat
+def look_at_film():
+    session = state.get()
+    if not any(deed.git for deed in session.deeds) and film_file.tell_once():
+        session.note("WARNING", f"{os.path.basename(film_file.path)} on disk is another one now", "File > Revert opens it. If you save, it is kept beside yours")
 
 
 @persistent
 def _on_save_post(*_args):
     session = state.get()
+    film_file.remember(bpy.data.filepath)
+    film_file.saved_meanwhile = any(deed.git for deed in session.deeds)
     if bpy.data.filepath != session.blend:
         open_project()
         return
     stand_ins.put_in(session)
     nodes.fill_graphs_later()
+    tell_what_is_wrong(session)
     session.refresh()
+
+
+def tell_what_is_wrong(session):
+    """After every save: which assets that this .blend uses could not be brought back as they are now. Out of what is known; nothing is asked."""
+    if not (session.looked and session.usable):
+        return
+    used = [session.by_path[path] for path in blend_vault.used_assets(session) if path in session.by_path]
+    for state_, words in (("invalid", "has a recipe that cannot be read"), ("failed", "could not be made"), ("missing", "is missing")):
+        paths = [row.path for row in used if row.state == state_]
+        if paths:
+            session.note("WARNING", f"Saved, but {_some(paths)} {words}" if len(paths) == 1 else f"Saved, but {len(paths)} assets: each {words}", "" if len(paths) == 1 else _some(paths))
 
 
 def tell_what_moved():
@@ -72,13 +126,15 @@ def tell_what_moved():
     missing = session.missing()
     if missing:
         session.note("WARNING", f"{len(missing)} asset{'s are' if len(missing) > 1 else ' is'} missing", "Regenerate Missing brings them")
-    changed = [each.path for each in session.remembered if each.hash and each.path in session.by_path and session.by_path[each.path].output != each.hash]
-    gone = [each.path for each in session.remembered if each.path not in session.by_path]
+    here = {row.path: row for row in session.rows if row.state != "orphan"}
+    changed = [each.path for each in session.remembered if each.hash and each.path in here and here[each.path].output != each.hash]
+    gone = [each.path for each in session.remembered if each.path not in here]
     if changed:
         session.note("INFO", f"{len(changed)} changed since this file was saved", _some(changed))
     if gone:
-        session.note("WARNING", f"{len(gone)} no longer in the project", f"{_some(gone)}. Restore Sidecars brings recipes back")
+        session.note("WARNING", f"{len(gone)} no longer in the project", f"{_some(gone)}. Restore Recipes… brings them back")
     session.ask("outdated", "models", "--outdated", on_done=_tell_models)
+    session.refresh_working_set()
     blend_vault.refresh(session)
 
 
@@ -125,7 +181,11 @@ def register():
     session.hear("rows", follow_rows)
     session.hear("changed", reloading.follow_changes)
     session.hear("detail", props.follow_detail)
+    session.hear("detail", thumbnails.make_room)
     session.hear("looked", tell_what_moved)
+    session.hear("looked", lambda: standing.ask(state.get()))
+    session.hear("rows", lambda: standing.follow_rows(state.get()))
+    session.hear("generators", lambda: ops_generate.hear_generators(state.get()))
     session.hear("queue", nodes.note_states)
     session.hear("rows", nodes.note_states)
     for name, handler in _HANDLERS.items():
@@ -146,6 +206,7 @@ def _blender_folder():
 
 
 def unregister():
+    placing.forget("")
     stand_ins.take_out()
     for name, handler in (*_HANDLERS.items(), ("load_factory_startup_post", _on_load)):
         handlers = getattr(bpy.app.handlers, name)

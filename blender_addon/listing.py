@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
+
+# Not by the locale: the rest of the panel is English.
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Row(NamedTuple):
@@ -210,6 +214,34 @@ def human_duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s" if whole % 60 and whole < 600 else f"{round(whole / 60)} min"
     return f"{whole // 3600} h {whole % 3600 // 60} min" if whole % 3600 >= 60 else f"{whole // 3600} h"
+
+
+def human_time(text: str, now: datetime | None = None) -> str:
+    """A moment as the tool writes it, "2026-11-23T11:46:00Z", in this machine's time: "11:46" of today, "23 Nov", "Nov 2025"; "" for what is none.
+
+    now: aware of its zone, in which the moment is told.
+    """
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 knows no Z
+    except ValueError:
+        return ""
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)  # noqa: UP017 - Python 3.10 has no other
+    now = now or datetime.now().astimezone()
+    try:
+        moment = moment.astimezone(now.tzinfo)
+    except OverflowError:
+        return ""
+    if moment.date() == now.date():
+        return f"{moment:%H:%M}"
+    return f"{moment.day} {_MONTHS[moment.month - 1]}" if now - moment < timedelta(days=300) else f"{_MONTHS[moment.month - 1]} {moment.year}"
+
+
+def short_names(rows: Sequence[Row]) -> dict[str, str]:
+    """{path: what a narrow list calls it}: the file's name, with its folder's before it where another asset has the same."""
+    names: dict[str, int] = {}
+    for row in rows:
+        names[row.name] = names.get(row.name, 0) + 1
+    return {row.path: row.name if names[row.name] == 1 else "/".join(row.path.split("/")[-2:]) for row in rows}
 
 
 def describe_counts(rows: Sequence[Row]) -> str:

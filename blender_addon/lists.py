@@ -7,6 +7,8 @@ from .listing import filter_rows, human_duration, human_size, sort_rows, state_o
 
 # Drawn in red.
 _ALARMING = {"failed", "invalid", "missing"}
+# Pixels of a sidebar, unscaled, from which on there is room for more columns.
+_WIDE = 420
 
 
 class Arranged:
@@ -40,11 +42,11 @@ arranged = Arranged()
 
 
 class REGEN_UL_assets(bpy.types.UIList):
-    """One line an asset: state, name, size, time to make it."""
+    """One line an asset: state, name, size or what is to be done; where there is room also what makes it, and how long that takes."""
 
     bl_idname = "REGEN_UL_assets"
 
-    def draw_item(self, _context, layout, _data, item, _icon, _active_data, _active_property, index=0, _flags=0):
+    def draw_item(self, context, layout, _data, item, _icon, _active_data, _active_property, index=0, _flags=0):
         session = state.get()
         row = session.by_path.get(item.name)
         if row is None:
@@ -56,7 +58,9 @@ class REGEN_UL_assets(bpy.types.UIList):
         shown = state_of("running" if making else row.state)
         line = layout.row(align=True)
         line.alert = row.state in _ALARMING
-        line.label(text=row.name, icon=shown.icon)
+        line.label(text=session.short_names.get(row.path, row.name), icon=shown.icon)
+        if getattr(getattr(context, "region", None), "width", 0) > _WIDE * context.preferences.system.ui_scale:
+            self.draw_more(line, row)
         side = line.row(align=True)
         side.alignment = "RIGHT"
         side.active = row.state in _ALARMING
@@ -68,11 +72,17 @@ class REGEN_UL_assets(bpy.types.UIList):
             took = human_duration(row.seconds)
             side.label(text=f"{shown.word}, {took}" if row.state == "missing" and took else shown.word)
 
-    def draw_filter(self, _context, layout):
-        regen = props.window_properties()
-        row = layout.row(align=True)
-        row.prop(regen, "sort", text="")
-        row.prop(regen, "descending", text="", icon="SORT_DESC" if regen.descending else "SORT_ASC")
+    @staticmethod
+    def draw_more(line, row):
+        made_by = line.row(align=True)
+        made_by.active = False
+        made_by.label(text=f"{row.generator} {row.models}".strip())
+        took = line.row(align=True)
+        took.active, took.alignment = False, "RIGHT"
+        took.label(text=human_duration(row.seconds))
+
+    def draw_filter(self, _context, _layout):
+        """Search, filter and order stand above the list, where they are seen."""
 
     def filter_items(self, _context, data, propname):
         session, regen = state.get(), props.window_properties()

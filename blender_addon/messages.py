@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .bridge import RegenError
+from .bridge import INSTALL_HINT, RegenError
 
 
 class Message(NamedTuple):
@@ -26,16 +26,30 @@ NO_REPOSITORY = Message(
 NOT_SET_UP = Message(
     "not_set_up", ("This copy of the project is not set up", "on this machine."), "regen.setup_project", "Set Up…", "TOOL_SETTINGS"
 )
+SET_UP_AGAIN = Message(
+    "set_up_again", ("Part of what Set Up put into this project is gone,", "perhaps with another Blender or regen-vcs.", "Until it is back, media do not follow every switch of versions."),
+    "regen.setup_project", "Set Up Again…", "TOOL_SETTINGS",
+)  # fmt: skip
 
 
 def absent(error: RegenError) -> Message:
-    return Message("no_tool", (error.what + ".", error.hint), "regen.open_preferences", "Preferences…", "PREFERENCES")
+    """A program is missing, or is not what it should be."""
+    lines = (error.what + ".", error.hint)
+    if error.hint == INSTALL_HINT:
+        lines = (
+            error.what + ".", "It is the program that makes and keeps the media.",
+            "The simplest way: install this addon from a zip that has it inside (its name ends with your system).",
+            "Or install it yourself: pipx install regen-vcs, and press Refresh in this panel. If it lies somewhere else, say where:",
+        )  # fmt: skip
+    return Message("no_tool", lines, "regen.open_preferences", "Preferences…", "PREFERENCES")
 
 
-def not_trusted(count: int) -> Message:
-    programs = "1 program of this project has" if count == 1 else f"{count} programs of this project have"
+def not_trusted(generators: int, files: int) -> Message:
+    """generators: of the project, that could run something; files: not allowed yet."""
+    can = {0: "This project has files that are programs", 1: "1 generator of this project runs programs"}
+    new = "1 file is" if files == 1 else f"{files} files are"
     return Message(
-        "not_trusted", (f"{programs} not been", "allowed to run on this machine.", "Nothing of it runs until you say so."),
+        "not_trusted", (f"{can.get(generators, f'{generators} generators of this project run programs')}, and {new} not allowed on this machine yet.", "Nothing of it runs until you say so."),
         "regen.trust_project", "Show and Allow…", "LOCKED",
     )  # fmt: skip
 

@@ -3,15 +3,19 @@
 Nodes are a picture of the project, so no file keeps them: they are taken out before saving and put back afterwards.
 """
 
+import os
+
 import bpy
 from bpy.props import StringProperty
 
-from . import graph_layout, state, timers
+from . import state, timers
+from .graph_drawing import MAX_NODES, Drawing, chosen_rows
 from .listing import human_duration, state_of
 
 TREE = "REGEN_GRAPH"
 TREE_NAME = "Regen Graph"
-MAX_NODES = 2000
+# Seconds of drawing at one beat.
+_PORTION = 0.04
 
 # What needs attention glows, what is ready stays calm. Linear RGB of a node's body.
 COLOURS = {
@@ -21,7 +25,10 @@ COLOURS = {
 }  # fmt: skip
 _PLAIN = (0.17, 0.17, 0.17)
 
-_wanted = {"fill": False}
+# By names of trees: what is being drawn, what was taken out for a save, what shall be shown as a whole when it is drawn.
+_drawings: dict[str, Drawing] = {}
+_emptied: set[str] = set()
+_to_show: set[str] = set()
 
 
 class RegenSocket(bpy.types.NodeSocket):
@@ -91,10 +98,12 @@ class REGEN_OT_show_graph(bpy.types.Operator):
 
     def execute(self, context):
         session = state.get()
-        if len(session.rows) > MAX_NODES:
-            self.report({"WARNING"}, f"Only the first {MAX_NODES} assets are drawn")
         tree = tree_of_project()
-        fill(tree, session)
+        _to_show.add(tree.name)
+        fill_later(tree)
+        if len(session.rows) > MAX_NODES:
+            what = f"what is connected with {os.path.basename(session.selected)}" if session.selected else f"the first {MAX_NODES} assets"
+            self.report({"INFO"}, f"Only {what} is drawn: {len(session.rows)} would be too many")
         space = context.space_data
         if space is not None and space.type == "NODE_EDITOR":
             space.tree_type = TREE
@@ -108,29 +117,13 @@ def tree_of_project():
 
 
 def fill(tree, session):
-    """Draw the graph of the rows: assets, and the plain files that they are made from."""
-    tree.nodes.clear()
-    rows = session.rows[:MAX_NODES]
-    edges = [(source, row.path) for row in rows for _role, source in row.inputs]
-    files = sorted({source for source, _target in edges} - {row.path for row in rows})[:MAX_NODES]
-    places = graph_layout.layout([*(row.path for row in rows), *files], edges, width=300, height=190)
-    nodes = {}
-    for path, place in places.items():
-        node = nodes[path] = tree.nodes.new("REGEN_asset_node")
-        node.asset, node.location = path, place
-        node.name = path
-    used = {source for source, _target in edges}
-    for row in rows:
-        node = nodes[row.path]
-        for role, _source in row.inputs:
-            node.inputs.new("REGEN_socket", role)
-    for path in used & nodes.keys():
-        nodes[path].outputs.new("REGEN_socket", "")
-    for row in rows:
-        for socket, (_role, source) in zip(nodes[row.path].inputs, row.inputs, strict=False):
-            if source in nodes:
-                tree.links.new(nodes[source].outputs[0], socket)
-    colour(tree, session)
+    """Draw the graph of the rows, assets and the plain files that they are made from, at once."""
+    _finish(tree, Drawing(tree, chosen_rows(session.rows, session.selected)))
+
+
+def _finish(tree, drawing):
+    drawing.go_on(float("inf"))
+    colour(tree, state.get())
 
 
 def colour(tree, session):
@@ -148,37 +141,68 @@ def graphs():
 
 
 def note_states(*_args):
-    """Listener of "rows" and "queue": the colours follow; the graph is drawn anew where assets came or went."""
+    """Listener of "rows" and "queue": the colours follow; a graph of the whole project is drawn anew where assets came or went."""
     session = state.get()
     for tree in graphs():
         drawn = {node.asset for node in tree.nodes if hasattr(node, "asset")}
-        if not drawn:
+        if not drawn or tree.name in _drawings:
             continue
-        if {row.path for row in session.rows[:MAX_NODES]} <= drawn:
+        if len(session.rows) > MAX_NODES or {row.path for row in session.rows} <= drawn:
             colour(tree, session)
         else:
-            fill(tree, session)
+            fill_later(tree)
+
+
+def fill_later(tree):
+    """Draw it in portions, so that nobody waits for it. Headless at once."""
+    if bpy.app.background:
+        fill(tree, state.get())
+    else:
+        session = state.get()
+        _drawings[tree.name] = Drawing(tree, chosen_rows(session.rows, session.selected))
 
 
 def empty_graphs():
     """Before a file is saved."""
     for tree in graphs():
-        _wanted["fill"] = _wanted["fill"] or len(tree.nodes) > 0
+        if len(tree.nodes):
+            _emptied.add(tree.name)
         tree.nodes.clear()
+    _drawings.clear()
 
 
 def fill_graphs_later():
-    """After a file was saved: at the next beat, so that saving does not wait for it. Headless at once."""
-    if bpy.app.background:
-        fill_wanted()
+    """After a file was saved."""
+    for tree in graphs():
+        if tree.name in _emptied:
+            fill_later(tree)
+    _emptied.clear()
 
 
 @timers.every_beat
-def fill_wanted():
-    if _wanted["fill"]:
-        _wanted["fill"] = False
-        for tree in graphs():
-            fill(tree, state.get())
+def go_on_drawing():
+    for name, drawing in list(_drawings.items()):
+        if drawing.go_on(_PORTION):
+            del _drawings[name]
+            tree = bpy.data.node_groups.get(name)
+            if tree is not None:
+                colour(tree, state.get())
+                _show_all(tree)
+
+
+def _show_all(tree):
+    """Have the editors that it was asked for in show all of it."""
+    if tree.name not in _to_show:
+        return
+    _to_show.discard(tree.name)
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            region = next((each for each in area.regions if each.type == "WINDOW"), None)
+            if area.type == "NODE_EDITOR" and area.spaces.active.node_tree == tree and region is not None:
+                for node in tree.nodes:
+                    node.select = False
+                with bpy.context.temp_override(window=window, area=area, region=region):
+                    bpy.ops.node.view_all()
 
 
 class REGEN_PT_graph(bpy.types.Panel):
@@ -209,7 +233,7 @@ def register():
 
 def unregister():
     bpy.types.NODE_HT_header.remove(_draw_header)
-    for tree in graphs():
-        tree.nodes.clear()
+    empty_graphs()
+    _emptied.clear()
     for each in reversed(_CLASSES):
         bpy.utils.unregister_class(each)

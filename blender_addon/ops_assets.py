@@ -1,11 +1,13 @@
 """Operators on assets: regenerate, fetch, accept, cancel, their params, and their place in the scene."""
 
 import os
+import sys
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from . import form_props, forms, placing, props, state
+from .generate_choices import ways_of
 
 # Characters of paths on a command line; Windows has little more.
 MAX_WORDS = 20_000
@@ -34,6 +36,19 @@ def finish(operator, errors):
             operator.report({"ERROR"}, f"{errors[0].what} {errors[0].hint}".strip())
             return {"CANCELLED"}
     return {"FINISHED"}
+
+
+def in_portions(paths, most=MAX_WORDS):
+    """Lists of paths that each fit on a command line."""
+    portion, size = [], 0
+    for path in paths:
+        if portion and size + len(path) > most:
+            yield portion
+            portion, size = [], 0
+        portion.append(path)
+        size += len(path)
+    if portion:
+        yield portion
 
 
 class _AssetOperator:
@@ -129,12 +144,18 @@ class REGEN_OT_accept(_AssetOperator, bpy.types.Operator):
 
     asset_id: StringProperty(description="Empty: the selected one")
     take: StringProperty(description="Its name or hash. Empty: what is on disk")
+    with_recipe: BoolProperty(default=False, description="The recipe becomes that which the take was made from", options={"SKIP_SAVE"})
+
+    @classmethod
+    def description(cls, _context, properties):
+        return "Have this take again, and the recipe that it was made from" if properties.with_recipe else cls.bl_description
 
     def execute(self, _context):
         path = self.chosen()
         if path is None:
             return {"CANCELLED"}
         which = ["--take", self.take] if self.take else []
+        which += ["--with-recipe"] if self.with_recipe else []
         return run(self, f"Accepting {os.path.basename(path)}", "accept", *which, "--", path, paths=[path])
 
 
@@ -147,18 +168,28 @@ class REGEN_OT_cancel(bpy.types.Operator):
 
     def execute(self, _context):
         session = state.get()
+        # Made later all the same, it would appear out of nowhere.
+        placing.forget(self.asset_id)
         for deed in list(session.deeds):
-            if not self.asset_id or list(deed.paths) == [self.asset_id]:
+            if deed.git:
+                self.report({"INFO"}, f"{deed.title}: git is at work, and is not broken off half way")
+            elif not self.asset_id or list(deed.paths) == [self.asset_id]:
                 session.cancel(deed)
         waiting = [job.path for job in session.batch.jobs if not self.asset_id or job.path == self.asset_id]
         if waiting or self.asset_id:
             # By name: other worktrees of this repository have jobs in the same queue.
-            words = [self.asset_id] if self.asset_id else list(dict.fromkeys(waiting))
-            few = sum(map(len, words)) < MAX_WORDS
-            session.do("Cancelling", "queue", "cancel", *(["--", *words] if few else ["--all"]), otherwise=lambda error: None)
+            for words in in_portions([self.asset_id] if self.asset_id else list(dict.fromkeys(waiting))):
+                session.do("Cancelling", "queue", "cancel", "--", *words, otherwise=lambda error: None)
         if bpy.app.background:
             session.wait()
         return {"FINISHED"}
+
+
+def plain_folder(folder):
+    """The nearest folder that a file browser opens. On a Mac one called `x.app` is a program, and opening it would run it."""
+    while os.path.splitext(folder)[1]:
+        folder = os.path.dirname(folder)
+    return folder
 
 
 class REGEN_OT_open_folder(_AssetOperator, bpy.types.Operator):
@@ -173,12 +204,24 @@ class REGEN_OT_open_folder(_AssetOperator, bpy.types.Operator):
         if path is None:
             return {"CANCELLED"}
         folder = os.path.dirname(state.get().absolute(path))
+        if sys.platform == "darwin":
+            folder = plain_folder(folder)
         if not os.path.isdir(folder):
             self.report({"ERROR"}, f"There is no folder {folder}")
             return {"CANCELLED"}
         if not bpy.app.background:
             bpy.ops.wm.path_open(filepath=folder)
         return {"FINISHED"}
+
+
+# Blender needs the items of a menu to stay referenced.
+_way_items = [way for way in placing.WAYS if way[0] != "NONE"]
+
+
+def _ways(self, _context):
+    kind = placing.kind_of(self.asset_id or state.get().selected)
+    _way_items[:] = [way for way in placing.WAYS if way[0] != "NONE" and (not kind or way[0] in ways_of(kind))]
+    return _way_items
 
 
 class REGEN_OT_add_to_scene(_AssetOperator, bpy.types.Operator):
@@ -188,7 +231,7 @@ class REGEN_OT_add_to_scene(_AssetOperator, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     asset_id: StringProperty(description="Empty: the selected one")
-    way: EnumProperty(name="As", items=placing.WAYS[:3])
+    way: EnumProperty(name="As", items=_ways)
 
     def execute(self, context):
         path = self.chosen()
@@ -216,7 +259,7 @@ class REGEN_OT_apply_params(_AssetOperator, bpy.types.Operator):
 
     def execute(self, _context):
         path, regen = self.chosen(), props.window_properties()
-        if path is None or regen.form_of != path:
+        if path is None or not props.form_shows(state.get(), path):
             return {"CANCELLED"}
         try:
             params = form_props.touched_params(regen.form, "edit")

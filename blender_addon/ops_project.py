@@ -1,4 +1,4 @@
-"""Operators that make a project: set up, allow its programs, adopt files, restore recipes out of the .blend."""
+"""Operators that make a project: set up, adopt files, restore recipes out of the .blend."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ class REGEN_OT_setup_project(bpy.types.Operator):
             "pictures, movies and sounds stay out of it, and are brought",
             "back from their recipes whenever you switch versions.",
             "",
-            "Written: .gitattributes, regen.toml, git hooks.",
+            "Written: .gitattributes, .gitignore, regen.toml, git hooks.",
             "No program of the project runs before you allow it.",
         ):
             column.label(text=line)
@@ -87,61 +87,6 @@ def _reopen(session: Session):
     notices = session.notices
     open_project()
     state.get().notices = notices
-
-
-def trust_words(document):
-    """What `trust --json` found, as lines for people."""
-    lines = []
-    for each in document.get("generators", ()):
-        table = each.get("table", {}) if isinstance(each, dict) else {}
-        name = str(each.get("name", "")) if isinstance(each, dict) else ""
-        argv = table.get("argv") if isinstance(table, dict) else None
-        servers = table.get("servers") if isinstance(table, dict) else None
-        runs = " ".join(map(str, argv)) if isinstance(argv, list) else ", ".join(map(str, servers)) if isinstance(servers, list) else ""
-        lines.append(("CONSOLE", f"{name}: {runs}" if runs else name))
-    for each in document.get("items", ()):
-        if isinstance(each, dict) and each.get("change") != "trusted":
-            lines.append(("FILE_TEXT", f"{each.get('path')} ({each.get('change')})"))
-    return [(icon, "".join(char if char.isprintable() else "?" for char in line)[:160]) for icon, line in lines]
-
-
-class REGEN_OT_trust_project(bpy.types.Operator):
-    bl_idname = "regen.trust_project"
-    bl_label = "Allow Programs"
-    bl_description = "Show what could run on this machine, and allow it"
-
-    _shown = None
-
-    def invoke(self, context, _event):
-        type(self)._shown = state.get().trust
-        return context.window_manager.invoke_props_dialog(self, width=600)
-
-    def draw(self, _context):
-        column = self.layout.column(align=True)
-        column.label(text="Generators of this project run programs on this machine, as you.", icon="ERROR")
-        column.label(text="Allow them only if you know who wrote them:")
-        column.separator()
-        lines = trust_words(self._shown or {})
-        for icon, line in lines[:30]:
-            column.label(text=line, icon=icon)
-        if len(lines) > 30:
-            column.label(text=f"… and {len(lines) - 30} more: regen-vcs trust")
-
-    def execute(self, _context):
-        session = state.get()
-        shown = type(self)._shown or session.trust
-        errors = []
-
-        def compare(document):
-            # What was shown is what is allowed: a file that changed meanwhile is shown again first.
-            if document.get("items") != shown.get("items"):
-                session.refresh_trust()
-                session.note("WARNING", "Something changed meanwhile; nothing was allowed", "look again")
-                return
-            session.do("Allowing programs", "trust", "--yes", then=lambda _value: session.refresh_trust(), otherwise=errors.append)
-
-        session.ask_trust("trust before", compare)
-        return finish(self, errors)
 
 
 class REGEN_OT_adopt_file(bpy.types.Operator):
@@ -276,7 +221,7 @@ class REGEN_OT_open_preferences(bpy.types.Operator):
 
 
 _CLASSES = (
-    REGEN_OT_setup_project, REGEN_OT_trust_project, REGEN_OT_adopt_file, REGEN_OT_restore_sidecars, REGEN_OT_open_preferences,
+    REGEN_OT_setup_project, REGEN_OT_adopt_file, REGEN_OT_restore_sidecars, REGEN_OT_open_preferences,
 )  # fmt: skip
 
 

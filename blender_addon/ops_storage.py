@@ -6,6 +6,9 @@ from . import state
 from .listing import human_size
 from .ops_assets import finish
 
+# The panel in which what these have to say stands too.
+PART = "storage"
+
 
 def saving(session):
     """Bytes that `gc` said it would give back; None while nobody has asked."""
@@ -35,8 +38,11 @@ class REGEN_OT_look_at_storage(bpy.types.Operator):
 
             return take
 
-        session.ask("du", "du", on_done=keep("du"))
-        session.ask("gc", "gc", "--dry-run", on_done=keep("gc"))
+        def fail(error):
+            session.note("ERROR", error.what, error.hint, PART)
+
+        session.ask("du", "du", on_done=keep("du"), on_error=fail)
+        session.ask("gc", "gc", "--dry-run", on_done=keep("gc"), on_error=fail)
         if bpy.app.background:
             session.wait()
         return {"FINISHED"}
@@ -69,11 +75,11 @@ class REGEN_OT_clean_storage(bpy.types.Operator):
         def then(document):
             failed = document.get("failed") if isinstance(document, dict) else None
             session.documents["gc"] = {"summary": {}}
-            session.note("INFO" if not failed else "WARNING", "Storage cleaned" if not failed else f"{len(failed)} could not be moved")
+            session.note("INFO" if not failed else "WARNING", "Storage cleaned" if not failed else f"{len(failed)} could not be moved", part=PART)
             session.ask("du", "du", on_done=lambda answer: session.documents.__setitem__("du", answer))
 
         def fail(error):
-            session.note("ERROR", error.what, error.hint)
+            session.note("ERROR", error.what, error.hint, PART)
             errors.append(error)
 
         session.do("Cleaning up", "gc", then=then, otherwise=fail, as_json=True)

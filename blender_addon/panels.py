@@ -2,39 +2,16 @@
 
 import bpy
 
-from . import props, state, thumbnails
+from . import props, standing, state, thumbnails
 from .form_drawing import draw_form
-from .listing import human_duration, human_size, state_of
+from .listing import human_duration, human_size, human_time, state_of
+from .panel_text import columns_of, wrapped
 from .placing import kind_of
 from .status_bar import draw_progress
 
 # (space, the end of a panel's identifier).
 SPACES = (("VIEW_3D", "view"), ("SEQUENCE_EDITOR", "sequencer"), ("IMAGE_EDITOR", "image"), ("NODE_EDITOR", "node"))
-_NOTICE_ICONS = {"INFO": "INFO", "WARNING": "ERROR", "ERROR": "CANCEL"}
-# Characters of a line where nobody says how wide the sidebar is; pixels of one, and of what stands beside it.
-_COLUMNS, _PER_CHARACTER, _BESIDE = 30, 6.6, 70
-
-
-def columns_of(context):
-    """How many characters of text a line of this sidebar holds, about."""
-    region = getattr(context, "region", None)
-    if region is None:
-        return _COLUMNS
-    scale = context.preferences.system.ui_scale
-    return max(18, int((region.width / scale - _BESIDE) / _PER_CHARACTER))
-
-
-def wrapped(text, width=_COLUMNS):
-    """A text in lines of so many characters; words longer than a line are cut."""
-    lines, line = [], ""
-    for word in text.split():
-        word = word if len(word) <= width else word[: width - 1] + "…"
-        if line and len(line) + 1 + len(word) > width:
-            lines.append(line)
-            line = word
-        else:
-            line = f"{line} {word}" if line else word
-    return [*lines, line] if line else lines
+NOTICE_ICONS = {"INFO": "INFO", "WARNING": "ERROR", "ERROR": "CANCEL"}
 
 
 def draw_message(layout, message, width):
@@ -60,7 +37,7 @@ def draw_notices(layout, session, width):
     for notice in session.notices[-3:]:
         lines = wrapped(notice.text, width - 3)
         for number, line in enumerate(lines):
-            column.label(text=line, icon=_NOTICE_ICONS.get(notice.level, "INFO") if number == 0 else "BLANK1")
+            column.label(text=line, icon=NOTICE_ICONS.get(notice.level, "INFO") if number == 0 else "BLANK1")
         for line in wrapped(notice.hint, width - 3)[:3]:
             part = column.row()
             part.active = False
@@ -77,8 +54,7 @@ def draw_work(layout, session):
     box = layout.box().column(align=True)
     if batch.jobs:
         row = box.row(align=True)
-        done, left = batch.total - len(batch.jobs), human_duration(batch.seconds_left)
-        draw_progress(row, 0, f"{done} of {batch.total}" + (f", {left} left" if left else ""))
+        draw_progress(row, 0, batch.words())
         row.operator("regen.cancel", text="", icon="X").asset_id = ""
         for number, job in enumerate(batch.running[: props.BARS - 1], start=1):
             row = box.row(align=True)
@@ -97,6 +73,9 @@ def draw_main(layout, context):
         draw_message(layout, message, width)
         if session.remembered and message.kind in ("no_repository", "not_set_up"):
             layout.operator("regen.restore_sidecars", text="Restore Recipes…", icon="RECOVER_LAST")
+    again = standing.set_up_again(session)
+    if again:
+        draw_message(layout, again, width)
     draw_notices(layout, session, width)
     if session.usable:
         row = layout.row(align=True)
@@ -110,7 +89,7 @@ def draw_main(layout, context):
             column.operator("regen.fetch", text="Only Fetch", icon="TRIA_DOWN_BAR").everything = True
         outdated = session.outdated_count
         if outdated:
-            column.operator("regen.regenerate_stale", text=f"Make {outdated} Outdated", icon="FILE_REFRESH")
+            column.operator("regen.regenerate_stale", text=f"Bring {outdated} up to Date", icon="FILE_REFRESH")
         draw_work(layout, session)
 
 
@@ -119,10 +98,13 @@ def draw_assets(layout, _context):
     row = layout.row(align=True)
     row.prop(regen, "search", text="", icon="VIEWZOOM")
     row.prop(regen, "only", text="")
+    row = layout.row(align=True)
+    row.prop(regen, "sort", text="", icon="SORTALPHA")
+    row.prop(regen, "descending", text="", icon="SORT_DESC" if regen.descending else "SORT_ASC")
     layout.template_list("REGEN_UL_assets", "", regen, "assets", regen, "active", rows=6, maxrows=12, sort_lock=True)
     row = layout.row()
     row.active = False
-    row.label(text=session.counts or "No assets yet: Generate… makes the first")
+    row.label(text=(session.counts or "No assets yet: Generate… makes the first") if session.usable else "As this .blend remembers them")
 
 
 def draw_selected(layout, context):
@@ -132,6 +114,11 @@ def draw_selected(layout, context):
         layout.label(text="Select an asset", icon="INFO")
         return
     detail = session.details.get(row.path)
+    if not session.usable:
+        layout.label(text=row.name, icon="QUESTION")
+        for line in wrapped("Whether it is there is known once the project is set up on this machine.", width):
+            layout.label(text=line, icon="BLANK1")
+        return
     _draw_head(layout, row, width)
     _draw_buttons(layout, session, row)
     if detail is None:
@@ -148,7 +135,7 @@ def _draw_head(layout, row, width):
     told = row.reason if row.state in ("failed", "invalid", "stale") else ""
     lines = [f"{shown.word}: {told or shown.meaning}"]
     took = human_duration(row.seconds)
-    facts = (human_size(row.size), f"{took} to make" if took else "")
+    facts = (human_size(row.size or None), f"{took} to make" if took else "")
     lines += [row.generator or "a source, nothing makes it", row.models, " · ".join(filter(None, facts))]
     if "/" in row.path:
         lines.append(row.path.rpartition("/")[0] + "/")
@@ -189,12 +176,13 @@ def _draw_buttons(layout, session, row):
         line.operator("regen.open_folder", text="", icon="FILE_FOLDER").asset_id = row.path
     else:
         line.operator("regen.open_folder", text="Folder", icon="FILE_FOLDER").asset_id = row.path
+    line.operator("regen.remove", text="", icon="TRASH").asset_id = row.path
 
 
 def draw_recipe(layout, _context):
     session, regen = state.get(), props.window_properties()
     row = session.by_path.get(session.selected)
-    if row is None or regen.form_of != row.path:
+    if row is None or not props.form_shows(session, row.path):
         layout.label(text="No recipe shown", icon="INFO")
         return
     if not row.generator:
@@ -231,28 +219,32 @@ def draw_relations(layout, _context):
             column.label(text=f"and {len(entries) - 12} more", icon="BLANK1")
 
 
-def draw_takes(layout, _context):
-    session = state.get()
+def draw_takes(layout, context):
+    session, width = state.get(), columns_of(context)
     detail = session.details.get(session.selected)
     if detail is None or not detail.takes:
         layout.label(text="No takes yet", icon="INFO")
         return
     grid = layout.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
+    scale = min(10.0, max(4.0, width / 7))
     # The accepted one and the newest of the others: what one chooses among.
     chosen = sorted(detail.takes, key=lambda take: (take.accepted, take.current, take.created), reverse=True)[:8]
     for take in chosen:
         box = grid.box().column(align=True)
         icon = thumbnails.icon_of(take.thumbnail)
         if icon:
-            box.template_icon(icon_value=icon, scale=5.0)
+            box.template_icon(icon_value=icon, scale=scale)
         mark = "CHECKMARK" if take.accepted else "HIDE_OFF" if take.on_disk else "BLANK1"
-        box.label(text=take.name, icon=mark)
+        box.label(text=take.name or "…", icon=mark)
         part = box.row()
         part.active = False
-        part.label(text=" · ".join(filter(None, (take.created[:10], human_duration(take.seconds)))) if take.current else "earlier recipe")
+        part.label(text=human_time(take.created) if take.current else "earlier recipe")
         if take.can_be_accepted:
             accept = box.operator("regen.accept", text="Accept", icon="CHECKMARK")
             accept.asset_id, accept.take = detail.path, take.hash
+        elif take.can_come_with_its_recipe:
+            accept = box.operator("regen.accept", text="Use Again", icon="LOOP_BACK")
+            accept.asset_id, accept.take, accept.with_recipe = detail.path, take.hash, True
     if len(detail.takes) > 8:
         layout.label(text=f"and {len(detail.takes) - 8} others", icon="BLANK1")
 
@@ -267,25 +259,29 @@ PARTS = (
 )
 
 
-def make_panels(parts, order):
-    """A panel class for each part in each space, below the main one of that space."""
+def make_panels(parts, order, *, needs_rows=True):
+    """A panel class for each part in each space, below the main one of that space. needs_rows: not shown before there is an asset."""
     made = []
     for space, word in SPACES:
         for number, (name, title, draw, closed) in enumerate(parts):
-            made.append(_panel(f"REGEN_PT_{name}_{word}", title, space, draw, order + number, f"REGEN_PT_main_{word}", closed))
+            made.append(_panel(f"REGEN_PT_{name}_{word}", title, space, draw, order + number, f"REGEN_PT_main_{word}", closed, needs_rows))
     return made
 
 
-def _panel(identifier, title, space, draw, order, parent, closed):
+def _panel(identifier, title, space, draw, order, parent, closed, needs_rows=True):
     def draw_it(self, context):
         draw(self.layout, context)
+
+    def poll(_cls, _context):
+        session = state.get()
+        return bool(session.rows) or (session.usable and not needs_rows)
 
     members = {
         "bl_idname": identifier, "bl_label": title, "bl_space_type": space, "bl_region_type": "UI", "bl_category": "Regen", "bl_order": order,
         "draw": draw_it,
     }  # fmt: skip
     if parent:
-        members |= {"bl_parent_id": parent, "bl_options": {"DEFAULT_CLOSED"} if closed else set(), "poll": classmethod(lambda cls, context: bool(state.get().rows))}
+        members |= {"bl_parent_id": parent, "bl_options": {"DEFAULT_CLOSED"} if closed else set(), "poll": classmethod(poll)}
     return type(identifier, (bpy.types.Panel,), members)
 
 

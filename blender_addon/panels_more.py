@@ -5,20 +5,47 @@ import bpy
 from . import props, references, state
 from .listing import human_duration, human_size
 from .ops_storage import saving
-from .panels import columns_of, make_panels, wrapped
+from .panel_text import columns_of, wrapped
+from .panels import NOTICE_ICONS, make_panels
 
 
-def draw_version(layout, _context):
+def draw_last_notice(layout, context, part):
+    """What the last deed of this part had to say, in one line near its button. All of it stands in the main panel."""
+    notice = next((each for each in reversed(state.get().notices) if each.part == part), None)
+    if notice is None:
+        return
+    width = columns_of(context)
+    row = layout.row()
+    row.alert = notice.level == "ERROR"
+    row.label(text=notice.text if len(notice.text) <= width else f"{notice.text[: width - 1]}…", icon=NOTICE_ICONS.get(notice.level, "INFO"))
+
+
+def draw_version(layout, context):
     session, regen = state.get(), props.window_properties()
     column = layout.column(align=True)
-    column.label(text=session.branch or "no snapshot yet", icon="BOOKMARKS")
+    column.label(text=session.branch or ("an older snapshot" if session.branches else "no snapshot yet"), icon="BOOKMARKS")
     column.prop(regen, "message", text="", icon="GREASEPENCIL")
     column.operator("regen.snapshot", text="Snapshot", icon="FILE_TICK")
-    column.separator()
-    column.operator("regen.switch_version", text="Switch Version…", icon="FILE_REFRESH")
+    draw_last_notice(column, context, "version")
+    _draw_warning(layout, session.documents.get("snapshot_warning") or (), columns_of(context))
+    column = layout.column(align=True)
+    if any(name != session.branch for name in session.branches):
+        column.operator("regen.switch_version", text="Switch Version…", icon="FILE_REFRESH")
+    elif session.branches:
+        column.label(text=f"{session.branch} is the only version so far")
+    column.operator("regen.new_version", text="New Version…", icon="ADD")
     column.separator()
     column.operator("regen.adopt_file", text="Adopt File…", icon="FILE_NEW")
     column.operator("regen.restore_sidecars", text="Restore Recipes…", icon="RECOVER_LAST")
+
+
+def _draw_warning(layout, lines, width):
+    """lines: what may keep a snapshot from being taken."""
+    if not lines:
+        return
+    column = layout.column(align=True)
+    for number, line in enumerate(part for text in lines for part in wrapped(text, width)):
+        column.label(text=line, icon="ERROR" if number == 0 else "BLANK1")
 
 
 def draw_files(layout, context):
@@ -61,9 +88,10 @@ def draw_working_set(layout, _context):
     layout.prop(regen, "lazy", text="First what is near")
 
 
-def draw_storage(layout, _context):
+def draw_storage(layout, context):
     session = state.get()
     layout.operator("regen.look_at_storage", text="Look", icon="VIEWZOOM")
+    draw_last_notice(layout, context, "storage")
     document = session.documents.get("du")
     if isinstance(document, dict):
         _draw_usage(layout, document)
@@ -96,7 +124,7 @@ PARTS = (
     ("workset", "Working Set", draw_working_set, True),
     ("storage", "Storage", draw_storage, True),
 )
-_CLASSES = make_panels(PARTS, 20)
+_CLASSES = make_panels(PARTS, 20, needs_rows=False)
 
 
 def register():

@@ -15,6 +15,7 @@ WAYS = (
     ("PLANE", "Image Plane", "A plane of the picture's shape, at the 3D cursor", "IMAGE_PLANE" if bpy.app.version >= (4, 2, 0) else "MESH_PLANE", 1),
     ("TEXTURE", "Texture", "In the material of the active object", "TEXTURE", 2),
     ("NONE", "Not Yet", "Only make it", "X", 3),
+    ("IMAGE", "Image", "Among this file's images, and shown in the image editor", "IMAGE_DATA", 4),
 )
 
 
@@ -43,10 +44,22 @@ def place(context, way, asset, absolute, *, frames="", frame=None, location=None
     if way == "STRIP":
         return place_strip(context, asset, absolute, kind, frames, frame)
     if kind != "image":
-        raise CannotPlace(f"{asset}: only pictures can be a plane or a texture; it can be a strip")
+        raise CannotPlace(f"{asset}: only pictures can be a plane, a texture or an image; it can be a strip")
     if way == "PLANE":
         return place_plane(context, asset, absolute, frames, location)
+    if way == "IMAGE":
+        return place_image(context, absolute, frames)
     return place_texture(context, asset, absolute, frames, object_name)
+
+
+def place_image(context, absolute, frames=""):
+    """An image of this file, kept though nothing uses it yet, in the image editor if one is open."""
+    image = load_image(absolute, frames)
+    image.use_fake_user = True
+    for area in context.screen.areas if context.screen else ():
+        if area.type == "IMAGE_EDITOR":
+            area.spaces.active.image = image
+    return image
 
 
 def place_strip(context, asset, absolute, kind, frames="", frame=None):
@@ -68,16 +81,25 @@ def place_strip(context, asset, absolute, kind, frames="", frame=None):
         if len(files) == 1:
             strip.frame_final_duration = max(1, scene.render.fps * 2)
     strip["regen_asset"] = asset
+    _keep_clear(collection, strip)
     if scene.frame_end < strips.end_of(strip) - 1:
         scene.frame_end = strips.end_of(strip) - 1
     return strip
+
+
+def _keep_clear(collection, strip):
+    """Its length is known only now: where it would lie over another strip, it goes higher."""
+    start, end = strip.frame_final_start, strips.end_of(strip)
+    others = [each for each in collection if each != strip]
+    if any(each.channel == strip.channel and each.frame_final_start < end and strips.end_of(each) > start for each in others):
+        strip.channel = strips.free_channel(others, start, end - start)
 
 
 def _files_of(absolute, frames):
     """The files of an asset: of a sequence those of its range that are there."""
     if "#" not in os.path.basename(absolute):
         return [absolute]
-    numbers = [int(part) for part in frames.split("-") if part.strip().isdigit()][:2] or [1]
+    numbers = [int(part) for part in frames.split("-") if part.strip().isascii() and part.strip().isdigit()][:2] or [1]
     found = [first_frame(absolute, str(number)) for number in range(numbers[0], min(numbers[-1], numbers[0] + 100_000) + 1)]
     return [path for path in found if os.path.exists(path)] or found[:1]
 
@@ -166,10 +188,16 @@ def place_texture(context, asset, absolute, frames="", object_name=""):
 
 
 class Waiting:
-    """An asset that is to be placed as soon as it is on disk, and where."""
+    """An asset that is to be placed as soon as it is on disk, and where. scene, edit: the names of the scene and of the one whose strips were shown."""
 
-    def __init__(self, asset, way, frame, location, object_name):
+    def __init__(self, asset, way, scene, edit, frame, location, object_name):
         self.asset, self.way, self.frame, self.location, self.object_name = asset, way, frame, location, object_name
+        self.scene, self.edit = scene, edit
+
+    def scenes(self):
+        """Of the context to place it in: whoever waits may have gone to another scene. One that is gone leaves the present one."""
+        found = {"scene": bpy.data.scenes.get(self.scene), "sequencer_scene": bpy.data.scenes.get(self.edit)}
+        return {name: scene for name, scene in found.items() if scene is not None and hasattr(bpy.context, name)}
 
 
 _waiting: list[Waiting] = []
@@ -179,16 +207,25 @@ def place_later(context, asset, way):
     """Place an asset when it arrives, where cursor, frame and selection are now."""
     if way != "NONE":
         active = context.object.name if context.object else ""
-        scene = strips.sequencer_scene(context)
-        _waiting.append(Waiting(asset, way, scene.frame_current, tuple(context.scene.cursor.location), active))
+        edit = strips.sequencer_scene(context)
+        forget(asset)
+        _waiting.append(Waiting(asset, way, context.scene.name, edit.name, edit.frame_current, tuple(context.scene.cursor.location), active))
 
 
-def forget_waiting():
-    _waiting.clear()
+def forget(asset):
+    """It will not come: its recipe could not be written, it could not be made, or nobody wants it any more. "": nothing will."""
+    _waiting[:] = [each for each in _waiting if asset and each.asset != asset]
+
+
+def is_rendering():
+    """Whether a render runs beside: it reads the scene, which must not change under it."""
+    return bpy.app.is_job_running("RENDER")
 
 
 def place_arrived(session):
     """Place what has arrived; called when the rows are new."""
+    if _waiting and is_rendering():
+        return
     for each in list(_waiting):
         row = session.by_path.get(each.asset)
         if row is None or not row.on_disk or row.state in ("running", "queued"):
@@ -196,8 +233,18 @@ def place_arrived(session):
         _waiting.remove(each)
         frames = session.frames_of(each.asset)
         try:
-            place(bpy.context, each.way, each.asset, session.absolute(each.asset), frames=frames, frame=each.frame, location=each.location, object_name=each.object_name)
+            with bpy.context.temp_override(**each.scenes()):
+                place(bpy.context, each.way, each.asset, session.absolute(each.asset), frames=frames, frame=each.frame, location=each.location, object_name=each.object_name)
         except (CannotPlace, RuntimeError, ReferenceError) as error:
             session.note("ERROR", f"{each.asset} is there, but could not be placed", str(error))
         else:
-            session.note("INFO", f"{each.asset} has arrived")
+            undo_step(each.asset)
+            session.note("INFO", f"{os.path.basename(each.asset)} has arrived")
+
+
+def undo_step(asset):
+    """What a timer changes belongs to no operator: without this it would be undone together with whatever the user did before."""
+    if bpy.app.background:
+        return
+    with bpy.context.temp_override(window=bpy.context.window or bpy.context.window_manager.windows[0]):
+        bpy.ops.ed.undo_push(message=f"Regen: place {os.path.basename(asset)}")

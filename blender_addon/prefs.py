@@ -40,6 +40,8 @@ class RegenPreferences(bpy.types.AddonPreferences):
         layout.use_property_split = True
         column = layout.column()
         column.prop(self, "executable")
+        for line in used_program(state.get()):
+            column.label(text=line, icon="CONSOLE")
         column.prop(self, "vault")
         column.prop(self, "auto_refresh")
         row = column.row()
@@ -50,6 +52,16 @@ class RegenPreferences(bpy.types.AddonPreferences):
         if message and message.kind == "no_tool":
             for line in message.lines:
                 layout.label(text=line, icon="ERROR")
+
+
+def used_program(session):
+    """Which regen-vcs is at work, and of which version; nothing where there is none."""
+    if session.bridge is None:
+        return []
+    argv = session.bridge.command.argv
+    ours = argv[-1] if len(argv) > 1 else ""
+    where = f"the one that came with this addon: {ours}" if ours else argv[0]
+    return [f"Used: {where}", f"Version {session.version}" if session.version else "Its version is known once the file of a project is open"]
 
 
 class _Defaults:

@@ -170,6 +170,16 @@ def _bar(number):
     return FloatProperty(min=0, max=100, precision=0, subtype="PERCENTAGE", get=lambda self: 100 * progress_of(state.get(), number))
 
 
+class RegenSource(bpy.types.PropertyGroup):
+    """`name`: a file or an asset of the project, to work from."""
+
+
+class RegenNewInput(bpy.types.PropertyGroup):
+    """An input of what is about to be generated. name: its role; target: an asset, or a file, from the project's root or as Blender writes paths."""
+
+    target: StringProperty(name="From", description="An asset of the project, or the path of a file")
+
+
 class RegenWindowProperties(bpy.types.PropertyGroup):
     """assets: in the order of the session's rows. active: the index of the selected one."""
 
@@ -180,8 +190,9 @@ class RegenWindowProperties(bpy.types.PropertyGroup):
     descending: BoolProperty(name="Reverse")
     only: EnumProperty(name="Show", items=_STATE_ITEMS)
     form: CollectionProperty(type=RegenFormField)
-    form_of: StringProperty()
     new_form: CollectionProperty(type=RegenFormField)
+    new_inputs: CollectionProperty(type=RegenNewInput)
+    new_sources: CollectionProperty(type=RegenSource)
     message: StringProperty(name="Message", description="What you did, in one line")
     lazy: BoolProperty(name="Make what is near the current frame", description="While you scrub, what is missing near the current frame is made first")
     bar_0: _bar(0)
@@ -222,13 +233,37 @@ def follow_detail(path):
     detail = session.details.get(path)
     if detail is None or path != session.selected:
         return
-    if regen.form_of == path and any(item.touched for item in regen.form):
+    if form_shows(session, path) and any(item.touched for item in regen.form):
         return
     fill(regen.form, "edit", session.schemas.get(detail.generator, ()), detail.params)
-    regen.form_of = path
+    session.documents["form"] = path, detail.generator
 
 
-_CLASSES = (RegenFormField, RegenDependency, RegenerativeAssetProperties, RegenSceneProperties, RegenWindowProperties)
+def form_shows(session, path):
+    """Whether the form is that of this asset's recipe. The window manager outlives file and addon, so the session knows that, not a property."""
+    detail = session.details.get(path)
+    return detail is not None and session.documents.get("form") == (path, detail.generator)
+
+
+def show_new_form(session, generator):
+    """The form of Generate… shows the fields of a generator whose schema is known."""
+    fields = session.schemas[generator]
+    fill(window_properties().new_form, "new", fields)
+    session.documents["new_form"] = generator, fields
+
+
+def new_form_shows(session, generator):
+    """Whether the form of Generate… is that of this generator, as the open project has it."""
+    shown, fields = session.documents.get("new_form", ("", None))
+    return bool(generator) and shown == generator and session.schemas.get(generator, fields) == fields
+
+
+def empty_new_form(session):
+    session.documents.pop("new_form", None)
+    window_properties().new_form.clear()
+
+
+_CLASSES = (RegenFormField, RegenDependency, RegenerativeAssetProperties, RegenSceneProperties, RegenSource, RegenNewInput, RegenWindowProperties)
 
 
 def register():

@@ -6,7 +6,11 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-OPEN = ("queued", "running", "blocked")
+from .listing import human_duration
+
+OPEN = ("queued", "running")
+# Nobody takes them up again before somebody asks: a blocked one waits for what has failed or is away.
+UNMADE = ("failed", "blocked")
 
 
 class QueueJob(NamedTuple):
@@ -23,11 +27,11 @@ class QueueJob(NamedTuple):
 
 
 class Batch:
-    """The jobs since the queue was last empty. regen-vcs tells of open jobs; those that vanish are through."""
+    """The jobs since the queue was last empty. regen-vcs tells of open jobs and of those that ended badly; those that vanish are made."""
 
     def __init__(self) -> None:
         self.jobs: list[QueueJob] = []
-        self.failed: list[QueueJob] = []
+        self._unmade: set[int] = set()
         self._estimates: dict[int, float] = {}
 
     def take(self, document: Any, worktree: str | None = None) -> bool:
@@ -39,10 +43,13 @@ class Batch:
             jobs = [job for job in jobs if job.number not in others]
         before = {job.number for job in self.jobs}
         self.jobs = [job for job in jobs if job.state in OPEN]
-        self.failed = [job for job in jobs if job.state == "failed"]
+        self._unmade = {job.number for job in jobs if job.state in UNMADE}
         now = {job.number for job in self.jobs}
         if not now:
             self._estimates.clear()
+        for job in jobs:
+            if job.state == "cancelled":
+                self._estimates.pop(job.number, None)
         for job in self.jobs:
             self._estimates[job.number] = max(job.estimate or 1.0, 0.1)
         return bool(before - now)
@@ -50,6 +57,17 @@ class Batch:
     @property
     def total(self) -> int:
         return len(self._estimates)
+
+    @property
+    def unmade(self) -> int:
+        """How many of this batch have failed, or need one that has."""
+        return len(self._unmade & self._estimates.keys())
+
+    def words(self) -> str:
+        """"3 of 12, 1 failed, 40 s left"."""
+        left = human_duration(self.seconds_left)
+        said = [f"{self.total - len(self.jobs) - self.unmade} of {self.total}", f"{self.unmade} failed" if self.unmade else "", f"{left} left" if left else ""]
+        return ", ".join(filter(None, said))
 
     @property
     def running(self) -> list[QueueJob]:

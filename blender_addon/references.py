@@ -98,7 +98,7 @@ class Catalogue:
         for path, asset in sorted(self.assets.items()):
             if asset.hash:
                 self._by_hash.setdefault(asset.hash, []).append(path)
-            self._by_name.setdefault(_plain_name(path), []).append(path)
+            self._by_name.setdefault(_folded_name(path) if _is_many(path) else _name(path), []).append(path)
             self._folded.setdefault(path.casefold(), []).append(path)
             hashes = _HASHES.match(path)
             if hashes:
@@ -142,15 +142,23 @@ class Catalogue:
         return self._by_hash.get(hash_, []) if hash_ else []
 
     def with_name(self, path: str) -> list[str]:
-        return self._by_name.get(_plain_name(path), [])
+        """The assets of a file's name; of a frame or a tile the sequences that it may be of. `IMG_4711.png` and `IMG_4712.png` are two pictures."""
+        return [*self._by_name.get(_name(path), ()), *self._by_name.get(_folded_name(path), ())]
 
 
-def _plain_name(path: str) -> str:
-    """A file's name as a key: without case, a frame's or tile's number as `#`."""
-    name = _UDIM.sub("1001", _slashes(path).rpartition("/")[2]).casefold()
+def _name(path: str) -> str:
+    return _slashes(path).rpartition("/")[2].casefold()
+
+
+def _is_many(path: str) -> bool:
+    return "#" in _name(path) or _UDIM.search(_name(path)) is not None
+
+
+def _folded_name(path: str) -> str:
+    """A sequence's name: a frame's or tile's number as `/#`, which no file's name has."""
+    name = _UDIM.sub("1001", _name(path))
     found = _HASHES.match(name) or _FRAME.match(name)
-    # `v2.png` and `v3.png` are two pictures; four digits or hashes are a number of a frame.
-    return f"{found[1]}#{found[3]}" if found and (len(found[2]) >= 3 or "#" in found[2]) else name
+    return f"{found[1]}/#{found[3]}" if found and (len(found[2]) >= 3 or "#" in found[2]) else f"{name}/"
 
 
 def match_uses(uses: Iterable[Use], catalogue: Catalogue, *, root: str, exists: Callable[[str], bool]) -> list[Finding]:
@@ -178,7 +186,7 @@ def _propose(use: Use, path: str, catalogue: Catalogue, root: str) -> Finding:
     same = catalogue.with_hash(use.hash)
     if same:
         # The same bytes at two places: the one that also bears the name.
-        best = next((each for each in same if _plain_name(each) == _plain_name(path)), same[0])
+        best = next((each for each in same if each in catalogue.with_name(path)), same[0])
         return _repair(use, best, path, root, "the same content")
     named = catalogue.with_name(path)
     if len(named) == 1:

@@ -20,7 +20,9 @@ def reload_assets(session, paths):
         inside = references.repository_path(references.absolute_of(holder.path, holder.folder), session.root)
         if inside and (inside in paths or catalogue.at(inside) in paths):
             block = blend_uses.block_of(holder.key)
-            if block is not None:
+            if block is not None and getattr(block, "is_dirty", False):
+                session.note("WARNING", f"{block.name} has changed on disk; what you painted on it is kept", "Save it under another name, or reload it yourself")
+            elif block is not None:
                 reload_block(holder.key[0], block)
                 count += 1
     return count

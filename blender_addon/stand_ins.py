@@ -4,16 +4,12 @@ The true path stays in a custom property of the datablock for as long as the sta
 by itself (auto-save, crash) gives it back when it is opened.
 """
 
-import json
-import os
-
 import bpy
 from bpy.app.handlers import persistent
 
 from . import blend_uses, references, reloading, state
+from .blend_uses import TRUTH
 from .prefs import preferences
-
-PROPERTY = "regen_true_path"
 
 # {key of the holder: asset} of what shows a stand-in now; {asset: file of its stand-in}.
 _shown: dict[tuple, str] = {}
@@ -24,12 +20,16 @@ _lacking: list[str] = []
 
 def follow(session):
     """When the rows are new: true paths where assets have arrived, stand-ins where they are missing."""
-    for key, block in list(_swapped()):
+    swapped = list(_swapped())
+    # An undo takes a stand-in away, too, and then it has to be shown anew.
+    for key in _shown.keys() - {key for key, _block in swapped}:
+        del _shown[key]
+    for key, block in swapped:
         row = session.by_path.get(_shown.get(key, ""))
         # One that nobody knows of came back with an undo.
         if row is None or row.on_disk:
             _shown.pop(key, None)
-            _set_truth(key, block)
+            blend_uses.put_truth(block)
             reloading.reload_block(key[0], block)
     _lacking[:] = sorted(set(missing_holders(session).values()))
     # Without a window nobody looks, and a render on a farm shall rather lack a picture than show a blurred one.
@@ -78,66 +78,43 @@ def put_in(session):
 
 def _swap(key, file):
     block = blend_uses.block_of(key)
-    if block is None or (key[0] != "strip" and block.library):
+    # What somebody paints on is left alone.
+    if block is None or (key[0] != "strip" and block.library) or getattr(block, "is_dirty", False) or getattr(block, "packed_file", None):
         return False
-    block[PROPERTY] = json.dumps(_truth_of(key, block))
-    if key[0] == "strip" and block.type == "IMAGE":
-        block.directory, name = os.path.dirname(file) + "/", os.path.basename(file)
-        for element in block.elements:
-            element.filename = name
-    else:
-        if getattr(block, "source", "") == "SEQUENCE" and key[0] == "image":
-            block.source = "FILE"  # a stand-in has no frames
-        block.filepath = file
+    # A copy of one that was swapped shows it already.
+    if not blend_uses.truth_of(block):
+        blend_uses.show(block, file)
     return True
 
 
-def _truth_of(key, block):
-    """What has to be set to have everything as it was."""
-    if key[0] == "strip" and block.type == "IMAGE":
-        return {"directory": block.directory, "names": [element.filename for element in block.elements]}
-    return {"filepath": block.filepath, **({"source": block.source} if key[0] == "image" else {})}
-
-
 def _swapped():
-    """(key, datablock or strip) of all that shows a stand-in now."""
+    """(key, datablock or strip) of all that was made to show a stand-in."""
     for holder in blend_uses.holders():
         block = blend_uses.block_of(holder.key)
-        if block is not None and block.get(PROPERTY) is not None:
+        if block is not None and TRUTH in block:
             yield holder.key, block
-
-
-def _set_truth(key, block):
-    """From a .blend of anybody: what is not as we wrote it is dropped."""
-    try:
-        truth = json.loads(block[PROPERTY])
-        if key[0] == "strip" and block.type == "IMAGE":
-            block.directory = truth["directory"]
-            for element, name in zip(block.elements, truth["names"], strict=False):
-                element.filename = name
-        else:
-            block.filepath = truth["filepath"]
-            if "source" in truth:
-                block.source = truth["source"]
-    except (ValueError, TypeError, KeyError):
-        pass
-    del block[PROPERTY]
 
 
 def take_out():
     """The true paths, before a file is saved."""
-    for key, block in list(_swapped()):
-        _set_truth(key, block)
+    for _key, block in list(_swapped()):
+        blend_uses.put_truth(block)
     _shown.clear()
 
 
 def put_back_leftovers():
     """When a file is opened: it may have been written while stand-ins were shown."""
-    _shown.clear()
+    take_out()
     _files.clear()
     _lacking.clear()
-    for key, block in list(_swapped()):
-        _set_truth(key, block)
+
+
+@persistent
+def _on_undo(*_args):
+    """Undo and redo bring back what was shown then: for an asset that is there by now, or none for one that is missing."""
+    session = state.get()
+    if session.looked:
+        follow(session)
 
 
 @persistent
@@ -147,12 +124,17 @@ def _on_render(*_args):
         state.get().note("WARNING", f"This render lacks {len(_lacking)} asset{'s' if len(_lacking) > 1 else ''}", ", ".join(_lacking[:3]))
 
 
+_HANDLERS = (("render_init", _on_render), ("undo_post", _on_undo), ("redo_post", _on_undo))
+
+
 def register():
-    bpy.app.handlers.render_init.append(_on_render)
+    for name, handler in _HANDLERS:
+        getattr(bpy.app.handlers, name).append(handler)
 
 
 def unregister():
-    if _on_render in bpy.app.handlers.render_init:
-        bpy.app.handlers.render_init.remove(_on_render)
+    for name, handler in _HANDLERS:
+        if handler in getattr(bpy.app.handlers, name):
+            getattr(bpy.app.handlers, name).remove(handler)
     _shown.clear()
     _files.clear()

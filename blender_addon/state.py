@@ -35,28 +35,31 @@ _log = logging.getLogger(__name__)
 
 
 class Notice(NamedTuple):
-    """Something to be read once. level: "INFO", "WARNING" or "ERROR"."""
+    """Something to be read once. level: "INFO", "WARNING" or "ERROR"; part: the panel in which it is repeated ("version", "storage"), "" for none."""
 
     level: str
     text: str
     hint: str = ""
+    part: str = ""
 
 
 class Deed:
-    """Something the user asked for that is at work. paths: the assets it concerns, empty for all."""
+    """Something the user asked for that is at work. paths: the assets it concerns, empty for all. git: git does it, and is not broken off half way."""
 
-    def __init__(self, title: str, paths: Sequence[str]):
-        self.title, self.paths = title, tuple(paths)
+    def __init__(self, title: str, paths: Sequence[str], *, git: bool = False):
+        self.title, self.paths, self.git = title, tuple(paths), git
         self.job: Job | None = None
         self.line = ""
 
 
 class Session(Answers):
-    """See the module. `listeners`: {event: functions}; events are "rows", "changed" (with paths), "detail", "looked", "trouble"."""
+    """See the module. `listeners`: {event: functions}; events are "rows", "changed" (with paths), "detail", "looked", "generators", "trouble"."""
 
     def __init__(self, *, folders: Sequence[str] = ()):
         self.folders = tuple(folders)
         self.jobs = Jobs()
+        # Of projects that were left while something was at work there: nobody listens to them any more.
+        self._left: list[Jobs] = []
         self._opening = 0
         self.root: str | None = None
         self.bridge: Bridge | None = None
@@ -65,6 +68,7 @@ class Session(Answers):
 
     def _clear(self, blend: str, preference: str) -> None:
         self.opened = False
+        self.version = ""
         # What was asked before is answered about what was then.
         self._opening += 1
         self.blend, self.preference = blend, preference
@@ -73,6 +77,7 @@ class Session(Answers):
         self.rows: list[Row] = []
         self.by_path: dict[str, Row] = {}
         self.counts = ""
+        self.short_names: dict[str, str] = {}
         self.outdated_count = 0
         self.missing_paths: list[str] = []
         self._told: dict[str, Any] = {}
@@ -84,6 +89,8 @@ class Session(Answers):
         self.selected = ""
         self.details: dict[str, Detail] = {}
         self.schemas: dict[str, list[Field]] = {}
+        # {generator: why its schema could not be had}
+        self.no_schemas: dict[str, str] = {}
         self.generators: list[dict[str, Any]] = []
         self.branches: list[str] = []
         self.branch = ""
@@ -110,10 +117,18 @@ class Session(Answers):
             self._clear(blend, preference)
             self.deeds, self.batch = at_work
         else:
-            if self.jobs.running:
+            left = [deed.title for deed in self.deeds]
+            if left:
+                # Hours of work, maybe: it goes on to its end, and is there when that project is opened again.
+                self._left.append(self.jobs)
+                self.jobs = Jobs()
+            elif self.jobs.running:
                 self.jobs.shut_down(timeout=1.0)
                 self.jobs = Jobs()
+            where = self.root
             self._clear(blend, preference)
+            if left:
+                self.note("INFO", f"{', '.join(left[:3])}: goes on in the project you left", str(where))
         self.opened, self.root = True, root
         try:
             command = find_command(preference, find_bundled(), project=self.root, folders=self.folders)
@@ -136,17 +151,19 @@ class Session(Answers):
         if not text.startswith("regen-vcs "):
             self._take_trouble(RegenError("garbled", f"{self.bridge.command.argv[0]} is not regen-vcs", "see its path in the preferences"))
             return
+        self.version = text.partition(" ")[2].strip()[:40]
         if self.root and not is_set_up(self.root):
             self.message = messages.NOT_SET_UP
         else:
             self.refresh()
             self.refresh_trust()
-        self.ask("generators", "schema", on_done=self._take_generators)
+        self.refresh_generators()
         self.refresh_branches()
 
     def close(self) -> None:
         """End every child. The session is of no use afterwards."""
-        self.jobs.shut_down()
+        for jobs in (self.jobs, *self._left):
+            jobs.shut_down()
         self.listeners.clear()
 
     @property
@@ -214,7 +231,7 @@ class Session(Answers):
         """Ask for everything that `status` knows; at most one such question at a time."""
         self._full_look = time.monotonic()
         if self.watch:
-            self.watch.look()
+            self._follow(self.watch.look())
         self.ask("status", "status", on_done=self._take_status, on_error=self._take_trouble)
 
     def refresh_queue(self) -> None:
@@ -222,19 +239,35 @@ class Session(Answers):
 
     def ask_trust(self, slot: str, then: Callable[[Any], None]) -> None:
         """What could run here, and what of it is not allowed: an answer that comes with an error where something is not."""
-        self.ask(slot, "trust", on_done=then, on_error=lambda error: then(error.document) if error.document else self._note_quietly(error))
+        self.ask(slot, "trust", on_done=then, on_error=lambda error: self._take_no_trust(error, then))
+
+    def _take_no_trust(self, error: RegenError, then: Callable[[Any], None]) -> None:
+        if error.kind == "invalid":
+            # What regen.toml says of generators cannot be read: their assets would seem outdated, and nobody would know why.
+            self.note("ERROR", error.what, error.hint)
+        elif error.document:
+            then(error.document)
+        else:
+            self._note_quietly(error)
 
     def refresh_trust(self) -> None:
         self.ask_trust("trust", self._take_trust)
 
+    def refresh_working_set(self) -> None:
+        self.ask("workset", "workset", "show", on_done=lambda document: self.documents.update(workset=document))
+
     def refresh_branches(self) -> None:
-        if self.root is None or "branches" in self._asked:
+        self.ask_git("branches", "for-each-ref", "--format=%(HEAD)%(refname:short)", "--sort=-committerdate", "--count=200", "refs/heads", on_done=self._take_branches)
+
+    def ask_git(self, slot: str, *args: str, on_done: Callable[[str], None], on_error: Callable[[RegenError], None] | None = None) -> None:
+        """`git ARGS` in a slot of its own, its stdout as it is. Nothing is asked where there is no project, or no git."""
+        if self.root is None or self.bridge is None or slot in self._asked:
             return
         try:
-            argv = git_argv(self.bridge.environ, "for-each-ref", "--format=%(HEAD)%(refname:short)", "--sort=-committerdate", "--count=200", "refs/heads")
+            argv = git_argv(self.bridge.environ, *args)
         except RegenError:
             return
-        self._start("branches", "git for-each-ref", argv, self._take_branches, self._note_quietly)
+        self._start(slot, f"git {args[0]}", argv, on_done, on_error or self._note_quietly)
 
     def select(self, path: str) -> None:
         """Make one asset the selected one, and ask for what is known of it."""
@@ -247,7 +280,7 @@ class Session(Answers):
             self.need_schema(row.generator)
 
     def need_schema(self, generator: str, then: Callable[[], None] | None = None) -> None:
-        """Have `schemas[generator]`; `then` is called when it is there, at once if it is already."""
+        """Have `schemas[generator]`; `then` is called when it is there, at once if it is already, or when `no_schemas` tells why not."""
         if generator in self.schemas:
             if then:
                 then()
@@ -259,10 +292,17 @@ class Session(Answers):
             for each in self._waiting.pop(generator, ()):
                 each()
 
+        def fail(error: RegenError) -> None:
+            self.no_schemas[generator] = error.what
+            self._note_quietly(error)
+            for each in self._waiting.pop(generator, ()):
+                each()
+
         self._waiting.setdefault(generator, []).extend([then] if then else [])
         argv = self.bridge.argv("schema", "--", generator) if self.bridge else []
         if argv and f"schema {generator}" not in self._asked:
-            self._start(f"schema {generator}", "regen-vcs schema", argv, take, self._note_quietly, as_json=True)
+            self.no_schemas.pop(generator, None)
+            self._start(f"schema {generator}", "regen-vcs schema", argv, take, fail, as_json=True)
 
     # ----------------------------------------------------------------------------------------------------- deeds
 
@@ -277,7 +317,7 @@ class Session(Answers):
         if self.bridge is None:
             self.note("ERROR", "regen-vcs is not installed", "name it in the addon's preferences")
             return None
-        deed = Deed(title, paths)
+        deed = Deed(title, paths, git=git)
 
         def finish(value: Any) -> None:
             self.deeds.remove(deed)
@@ -320,9 +360,9 @@ class Session(Answers):
                 self.jobs.cancel(each.job)
         return len(chosen)
 
-    def note(self, level: str, text: str, hint: str = "") -> None:
+    def note(self, level: str, text: str, hint: str = "", part: str = "") -> None:
         """Something to be read; the same again is said once."""
-        notice = Notice(level, text, hint)
+        notice = Notice(level, text, hint, part)
         self.notices = [*[each for each in self.notices if each != notice][-MAX_NOTICES + 1 :], notice]
         _log.log({"ERROR": logging.ERROR, "WARNING": logging.WARNING}.get(level, logging.INFO), "%s%s", text, f" ({hint})" if hint else "")
         self.tell("notice")
@@ -336,13 +376,21 @@ class Session(Answers):
         if self.busy or any(row.state in ("queued", "running") for row in self.rows):
             self.refresh_queue()
         moved = self.watch.look()
+        self._follow(moved)
+        if moved or time.monotonic() - self._full_look > FULL_LOOK:
+            self.refresh()
+
+    def _follow(self, moved: set[str]) -> None:
+        """What has to be asked anew where these files have moved."""
         if "head" in moved:
             self.refresh_branches()
         if "project" in moved:
             self.schemas.clear()
             self.refresh_trust()
-        if moved or time.monotonic() - self._full_look > FULL_LOOK:
-            self.refresh()
+            self.refresh_generators()
+
+    def refresh_generators(self) -> None:
+        self.ask("generators", "schema", on_done=self._take_generators)
 
     def wait(self, timeout: float = 600) -> bool:
         """Headless: until every job is through, those that they start included. False if it takes longer than `timeout` seconds."""

@@ -2,17 +2,13 @@
 
 import bpy
 
-from . import props, state, thumbnails
-from .listing import human_duration
+from . import props, state
 
 
 def words(session):
-    """"Regen: 3 of 12, 40 s left"; "" where nothing is at work."""
-    batch = session.batch
-    if batch.jobs:
-        left = human_duration(batch.seconds_left)
-        done = batch.total - len(batch.jobs)
-        return f"Regen: {done} of {batch.total} made" + (f", about {left} left" if left else "")
+    """"Regen: 3 of 12, 1 failed, 40 s left"; "" where nothing is at work."""
+    if session.batch.jobs:
+        return f"Regen: {session.batch.words()}"
     return f"Regen: {session.deeds[0].title}…" if session.deeds else ""
 
 
@@ -39,10 +35,8 @@ def _draw(self, _context):
 
 
 def register():
-    thumbnails.register()
     bpy.types.STATUSBAR_HT_header.append(_draw)
 
 
 def unregister():
     bpy.types.STATUSBAR_HT_header.remove(_draw)
-    thumbnails.unregister()

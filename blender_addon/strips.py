@@ -57,19 +57,25 @@ def drop_proxy(strip):
         return
     folder = strip.directory if strip.type == "IMAGE" else os.path.dirname(strip.filepath)
     proxies = os.path.join(bpy.path.abspath(folder), "BL_proxy")
-    if not os.path.isdir(proxies) or os.path.islink(proxies):
+    if not _is_folder(proxies):
         return
     if strip.type == "MOVIE":
-        _remove_files(os.path.join(proxies, os.path.basename(strip.filepath)), None)
+        name = os.path.basename(strip.filepath)
+        if name not in ("", os.curdir, os.pardir):
+            _remove_files(os.path.join(proxies, name), None)
         return
-    names = {element.filename for element in strip.elements}
-    for size in os.listdir(os.path.join(proxies, "images")) if os.path.isdir(os.path.join(proxies, "images")) else ():
-        _remove_files(os.path.join(proxies, "images", size), names)
+    names, images = {element.filename for element in strip.elements}, os.path.join(proxies, "images")
+    for size in os.listdir(images) if _is_folder(images) else ():
+        _remove_files(os.path.join(images, size), names)
+
+
+def _is_folder(path):
+    return os.path.isdir(path) and not os.path.islink(path)
 
 
 def _remove_files(folder, names):
     """Plain files of a folder; with `names` only proxies of those: `0001.png_proxy.jpg`."""
-    if not os.path.isdir(folder) or os.path.islink(folder):
+    if not _is_folder(folder):
         return
     for each in os.scandir(folder):
         if each.is_file(follow_symlinks=False) and (names is None or each.name.rpartition("_proxy")[0] in names):

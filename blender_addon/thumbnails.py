@@ -14,16 +14,16 @@ def icon_of(path):
     if _previews is None or not path:
         return 0
     if path not in _previews:
-        if len(_previews) >= _MAX or not os.path.isfile(path):
+        if not os.path.isfile(path):
             return 0
         _previews.load(path, path, "IMAGE")
     return _previews[path].icon_id
 
 
-def load(paths):
-    """Have these pictures at hand before they are drawn."""
-    for path in paths:
-        icon_of(path)
+def make_room(*_args):
+    """Listener of "detail", so never while something is drawn: of too many pictures those in view are read again."""
+    if _previews is not None and len(_previews) > _MAX:
+        _previews.clear()
 
 
 def register():

@@ -9,7 +9,9 @@ from .prefs import preferences
 
 _SPACES = {"VIEW_3D", "SEQUENCE_EDITOR", "IMAGE_EDITOR", "NODE_EDITOR"}
 _changed = True
-_polled = 0.0
+_polled = _drawn = 0.0
+# Seconds between two drawings of a bar that only time moves on: each costs the whole window.
+_BAR_INTERVAL = 0.4
 # Further things to do now and then on the main thread; each returns nothing and takes no time.
 _TICKERS = []
 
@@ -29,7 +31,7 @@ def every_beat(function):
 def _beat():
     from . import handlers  # they register before, and use this module
 
-    global _changed, _polled
+    global _changed, _polled, _drawn
     session = state.get()
     # What fails here must not end the timer: nothing would ever come in again.
     try:
@@ -44,8 +46,8 @@ def _beat():
             session.refresh_queue()
         for each in _TICKERS:
             each()
-        if _changed or session.busy:
-            _changed = False
+        if _changed or (session.busy and time.monotonic() - _drawn > _BAR_INTERVAL):
+            _changed, _drawn = False, time.monotonic()
             redraw()
         return 0.1 if at_work else 0.4
     except Exception:

@@ -11,6 +11,9 @@ from .ops_assets import run
 # Frames before and after the current one, in seconds of the film.
 NEAR = 4.0
 _LAZY_INTERVAL = 1.0
+_NEEDED = {"missing", "pending", "queued", "skipped"}
+# Of a scene with more, no others are looked at: it is done beside the artist's work.
+MAX_OBJECTS = 2000
 
 _WAYS = (
     ("SCENE", "This Scene", "What the whole .blend uses"),
@@ -21,15 +24,34 @@ _WAYS = (
 
 def assets_of_strips(session, chosen):
     """The assets that strips show, in their order, each once."""
+    paths = (blend_uses.path_of(strip.sound) if strip.type == "SOUND" and strip.sound else blend_uses.strip_path(strip) for strip in chosen)
+    return _assets_at(session, zip(paths, (blend_uses.folder_of(strip.id_data) for strip in chosen), strict=True))
+
+
+def assets_in_view(session, context):
+    """The assets that the materials of visible objects show, and the pictures among the objects themselves."""
+    images = dict.fromkeys(image for each in context.view_layer.objects[:MAX_OBJECTS] if each.visible_get() for image in _images_of(each))
+    return _assets_at(session, ((blend_uses.path_of(image), blend_uses.folder_of(image)) for image in images))
+
+
+def _images_of(each):
+    if each.type == "EMPTY" and isinstance(each.data, bpy.types.Image):
+        yield each.data
+    for slot in each.material_slots:
+        tree = slot.material.node_tree if slot.material else None
+        yield from (node.image for node in (tree.nodes if tree else ()) if node.bl_idname == "ShaderNodeTexImage" and node.image)
+
+
+def _assets_at(session, places):
+    """The assets at (path, folder that it is relative to), in this order, each once."""
     catalogue = references.Catalogue(references.Asset(row.path) for row in session.rows)
-    found = []
-    for strip in chosen:
-        path = strip.sound.filepath if strip.type == "SOUND" and strip.sound else blend_uses.strip_path(strip)
-        inside = references.repository_path(references.absolute_of(path, blend_uses._folder(strip.id_data)), session.root) if path else None
+    found = {}
+    for path, folder in places:
+        inside = references.repository_path(references.absolute_of(path, folder), session.root) if path else None
         asset = catalogue.at(inside) if inside else None
-        if asset and asset not in found:
-            found.append(asset)
-    return found
+        if asset:
+            found[asset] = None
+    return list(found)
 
 
 def strips_between(scene, first, last):
@@ -113,12 +135,15 @@ def follow_playhead():
 
 
 def make_near(session, context):
-    """Queue what is missing near the current frame, nearest first; the assets."""
+    """Queue what is missing near the current frame, nearest first, then what is missing in view; the assets."""
+    if not _NEEDED & {row.state for row in session.rows}:
+        return []
     scene = strips.sequencer_scene(context)
     now, reach = scene.frame_current, NEAR * scene.render.fps
     near = strips_between(scene, now - reach, now + reach)
     near.sort(key=lambda strip: max(strip.frame_final_start - now, now - strips.end_of(strip), 0))
-    wanted = [path for path in assets_of_strips(session, near) if session.by_path[path].state in ("missing", "pending", "queued", "skipped")]
+    assets = dict.fromkeys([*assets_of_strips(session, near), *assets_in_view(session, context)])
+    wanted = [path for path in assets if session.by_path[path].state in _NEEDED]
     new = [path for path in wanted if path not in _lazy.asked]
     if new:
         _lazy.asked.update(new)

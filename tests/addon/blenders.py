@@ -107,7 +107,7 @@ class Stage:
             Path(folder).mkdir(parents=True)
         path = environ["PATH"]
         if served and sys.platform == "linux":
-            path = f"{_served_program(base / 'bin')}{os.pathsep}{path}"
+            path = f"{served_program(base / 'bin')}{os.pathsep}{path}"
         self.environ = {
             **environ, **own, "PATH": path, "REGEN_TEST_MODULES": str(self.modules), "REGEN_TEST_SOURCE": str(source), "REGEN_TEST_REPORT": str(self.report), "REGEN_TEST_BASE": str(base / "work"),
         }  # fmt: skip
@@ -146,7 +146,8 @@ def _server() -> str:
     return f"{folder}/s"
 
 
-def _served_program(folder: Path) -> Path:
+def served_program(folder: Path) -> Path:
+    """A folder for PATH, with a `regen-vcs` that is forked from a server of this process."""
     folder.mkdir()
     program = folder / "regen-vcs"
     words = (sys.executable, "-I", "-S", str(ROOT / "tests" / "fork_client.py"), _server())

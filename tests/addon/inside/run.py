@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-sys.path[:0] = [os.environ["REGEN_TEST_MODULES"], os.environ["REGEN_TEST_SOURCE"]]
+sys.path[:0] = [os.environ["REGEN_TEST_MODULES"], os.environ["REGEN_TEST_SOURCE"], os.path.dirname(os.path.abspath(__file__))]
 
 # As a module of Python it puts Blender's own modules on the path.
 import bpy  # noqa: E402, F401

@@ -14,22 +14,6 @@ open(sys.argv[1], "wb").write(b"P5 64 64 255 " + os.urandom(64 * 64))
 """
 
 
-@pytest.fixture
-def session(addon):
-    from regen_vcs_addon import state
-
-    return state.get()
-
-
-@pytest.fixture
-def film(session, project):
-    """A saved film with one texture, looked at."""
-    project.texture("sky.png", seed=1)
-    project.save()
-    session.wait(60)
-    return project
-
-
 def bytes_of(path):
     with open(path, "rb") as file:
         return file.read()
@@ -73,11 +57,18 @@ def test_regenerate_what_nothing_can_make(session, film):
         bpy.ops.movie_director.regenerate_asset(asset_id="nothing.png")
 
 
-def test_with_dependants(session, film):
+def copy_of_sky(session, film):
+    """An asset that is made from another."""
     with open(film.path("regen.toml"), "a") as file:
         file.write(COPY)
     film.regen("trust", "--yes")
     film.regen("generate", "copy.png", "--generator", "command:copy", "--input", "image=sky.png")
+    session.refresh()
+    session.wait(60)
+
+
+def test_with_dependants(session, film):
+    copy_of_sky(session, film)
     film.regen("set", "sky.png", "seed=9")
     session.refresh()
     session.wait(60)
@@ -138,6 +129,47 @@ def test_any_take_may_be_accepted_and_has_a_picture(session, film):
         bpy.ops.regen.accept(asset_id="dice.pgm", take="v009")
 
 
+def test_a_take_of_an_earlier_recipe_comes_back_with_it(session, film):
+    session.refresh()
+    session.wait(60)
+    before = session.by_path["sky.png"].output
+    assert film.regen("set", "sky.png", "seed=77")
+    assert bpy.ops.movie_director.regenerate_asset(asset_id="sky.png") == {"FINISHED"}
+    film.commit("another seed")
+    session.select("sky.png")
+    session.wait(60)
+    old = next(take for take in session.details["sky.png"].takes if take.hash == before)
+    assert old.can_come_with_its_recipe and not old.can_be_accepted
+    with pytest.raises(RuntimeError, match="no take of its recipe as it is"):
+        bpy.ops.regen.accept(asset_id="sky.png", take=old.hash)
+    assert bpy.ops.regen.accept(asset_id="sky.png", take=old.hash, with_recipe=True) == {"FINISHED"}
+    assert state_of(session, "sky.png") == "ok" and session.by_path["sky.png"].output == before
+    session.wait(60)
+    assert session.details["sky.png"].params.get("seed") != 77, "the recipe is shown as it is again"
+
+
+def test_remove(session, film):
+    from regen_vcs_addon import ops_remove
+
+    film.commit("sky")
+    copy_of_sky(session, film)
+    assert "made from it" in ops_remove.consequences(session, "sky.png")[-1]
+    with pytest.raises(RuntimeError, match=r"copy\.png is made from sky\.png"):
+        bpy.ops.regen.remove(asset_id="sky.png")
+    assert os.path.exists(film.path("sky.png.regen.json"))
+    assert bpy.ops.regen.remove(asset_id="copy.png") == {"FINISHED"}
+    session.wait(60)
+    assert not os.path.exists(film.path("copy.png")) and not os.path.exists(film.path("copy.png.regen.json")) and "copy.png" not in session.by_path
+    assert bpy.ops.regen.remove(asset_id="sky.png") == {"FINISHED"}
+    assert film.git("restore", "--staged", "--worktree", "sky.png.regen.json") and os.path.exists(film.path("sky.png.regen.json")), "a version has it"
+
+
+def test_an_asset_that_others_need_is_removed_if_one_insists(session, film):
+    copy_of_sky(session, film)
+    assert bpy.ops.regen.remove(asset_id="sky.png", anyway=True) == {"FINISHED"}
+    assert not os.path.exists(film.path("sky.png.regen.json"))
+
+
 def test_fetch(session, film):
     os.unlink(film.path("sky.png"))
     session.refresh()
@@ -162,6 +194,21 @@ def test_cancel(session, film):
     assert any("cancelled" in notice.text for notice in session.notices)
 
 
+def test_paths_fit_on_a_command_line():
+    from regen_vcs_addon.ops_assets import in_portions
+
+    paths = [f"{number:03d}" for number in range(10)]
+    assert list(in_portions(paths, 9)) == [paths[0:3], paths[3:6], paths[6:9], paths[9:]]
+    assert list(in_portions(["a" * 50, "b"], 9)) == [["a" * 50], ["b"]] and list(in_portions([])) == []
+
+
+def test_a_folder_that_is_a_program_is_not_opened():
+    from regen_vcs_addon.ops_assets import plain_folder
+
+    assert plain_folder(os.path.join("film", "Sky.app", "Contents", "x.workflow")) == os.path.join("film", "Sky.app", "Contents")
+    assert plain_folder(os.path.join("film", "Sky.app")) == "film"
+
+
 def test_a_failure_is_told(session, film):
     with open(film.path("regen.toml"), "a") as file:
         file.write('\n[generators.fail]\nuses = "command"\nargv = ["false", "{output}"]\n')
@@ -173,32 +220,6 @@ def test_a_failure_is_told(session, film):
         bpy.ops.movie_director.regenerate_asset(asset_id="never.png")
     assert session.notices[-1].level == "ERROR"
     assert state_of(session, "never.png") == "failed"
-
-
-def test_generate_and_place(session, film):
-    scene = bpy.context.scene
-    scene.frame_set(24)
-    session.need_schema("texture")
-    session.wait(60)
-    done = bpy.ops.regen.generate(generator="texture", kind="image", name="Wolken: hoch", way="STRIP", params_json=json.dumps({"width": 32, "height": 16, "seed": "18446744073709551557"}))
-    assert done == {"FINISHED"}
-    session.wait(60)
-    path = "film_generated/image/Wolken_ hoch/Wolken_ hoch.png"
-    assert session.by_path[path].state == "ok"
-    with open(film.path(path + ".regen.json")) as file:
-        assert json.load(file)["params"]["seed"] == "18446744073709551557"
-    from regen_vcs_addon import strips
-
-    placed = strips.strips_of(strips.sequencer_scene(bpy.context))
-    assert [strip["regen_asset"] for strip in placed] == [path]
-    assert placed[0].frame_final_start == 24
-    assert placed[0].directory.startswith("//")
-
-
-def test_generate_says_what_is_wrong(session, film):
-    with pytest.raises(RuntimeError):
-        bpy.ops.regen.generate(generator="texture", kind="image", name="x", params_json='{"kind": "no such kind"}')
-    assert session.notices[-1].level == "ERROR"
 
 
 def test_adopt(session, film, tmp_path):

@@ -1,16 +1,10 @@
 """The live session in Blender: what it says of a file, of a project, and of what changes there."""
 
 import os
+from types import SimpleNamespace
 
 import bpy
 import pytest
-
-
-@pytest.fixture
-def session(addon):
-    from regen_vcs_addon import state
-
-    return state.get()
 
 
 def message(session):
@@ -64,17 +58,13 @@ def test_programs_wait_for_a_word(session, project):
     with open(project.path("regen.toml"), "a") as file:
         file.write('\n[generators.copy]\nuses = "command"\nargv = ["cp", "{inputs.image}", "{output}"]\n')
     project.save()
+    from regen_vcs_addon import trust_words
+
     assert message(session) == "not_trusted"
-    assert any("cp" in line for _icon, line in words(session))
+    assert 'argv = ["cp", "{inputs.image}", "{output}"]' in [line.text for line in trust_words.shown_lines(session.trust)]
     bpy.ops.regen.trust_project()
     assert message(session) is None
     assert project.run("regen-vcs", "trust", "--json", check=False).returncode == 0
-
-
-def words(session):
-    from regen_vcs_addon.ops_project import trust_words
-
-    return trust_words(session.trust)
 
 
 def test_what_changed_after_it_was_shown_is_not_allowed(session, project):
@@ -84,9 +74,45 @@ def test_what_changed_after_it_was_shown_is_not_allowed(session, project):
     assert message(session) == "not_trusted"
     with open(project.path("regen.toml"), "a") as file:
         file.write('\n[generators.evil]\nuses = "command"\nargv = ["rm", "{inputs.image}", "{output}"]\n')
-    bpy.ops.regen.trust_project()
+    with pytest.raises(RuntimeError, match="not what was shown"):
+        bpy.ops.regen.trust_project()
     assert session.message.kind == "not_trusted"
     assert project.run("regen-vcs", "trust", "--json", check=False).returncode == 4
+
+
+def test_in_the_dialog_nothing_is_allowed_before_one_says_to_have_looked(session, project):
+    from regen_vcs_addon import ops_trust
+
+    with open(project.path("regen.toml"), "a") as file:
+        file.write('\n[generators.copy]\nuses = "command"\nargv = ["cp", "{inputs.image}", "{output}"]\n')
+    project.save()
+    assert message(session) == "not_trusted"
+    told = []
+    dialog = SimpleNamespace(_asks=True, _shown=session.trust, looked=False, report=lambda kind, text: told.append(text))
+    assert ops_trust.REGEN_OT_trust_project.execute(dialog, bpy.context) == {"CANCELLED"}
+    session.wait(60)
+    assert "look" in told[0] and session.message.kind == "not_trusted"
+    dialog.looked, dialog._shown = True, {}
+    assert ops_trust.REGEN_OT_trust_project.execute(dialog, bpy.context) == {"CANCELLED"}, "opened before anything was known"
+    assert session.message.kind == "not_trusted"
+    dialog._shown = session.trust
+    assert ops_trust.REGEN_OT_trust_project.execute(dialog, bpy.context) == {"FINISHED"}
+    session.wait(60)
+    assert message(session) is None
+
+
+def test_what_may_run_can_be_read_as_text_and_is_not_saved(session, project):
+    from regen_vcs_addon import ops_trust
+
+    with open(project.path("regen.toml"), "a") as file:
+        file.write('\n[generators.copy]\nuses = "command"\nargv = ["cp", "{inputs.image}", "{output}"]\n')
+    project.save()
+    assert message(session) == "not_trusted"
+    assert bpy.ops.regen.read_what_may_run() == {"FINISHED"}
+    text = bpy.data.texts[ops_trust.TEXT].as_string()
+    assert "generators.copy" in text and '"{inputs.image}"' in text and "regen.toml (new)" in text
+    bpy.ops.wm.save_mainfile()
+    assert ops_trust.TEXT not in bpy.data.texts
 
 
 def test_rows_and_what_is_missing(session, project):

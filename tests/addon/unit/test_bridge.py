@@ -129,7 +129,7 @@ def test_the_childs_environment():
     assert environ.keys() & {"GIT_DIR", "GIT_INDEX_FILE", "GIT_CONFIG_PARAMETERS", "PYTHONPATH", "PYTHONHOME", "REGEN_ACTIVE"} == set()
     assert environ["GIT_SSH_COMMAND"] == "ssh -i k" and environ["REGEN_KEEP_DIR"] == "/k"
     assert environ["PATH"] == "/usr/bin:/home/ada/.local/bin:/opt/blender"
-    assert environ["GIT_TERMINAL_PROMPT"] == "0"
+    assert environ["GIT_TERMINAL_PROMPT"] == "0" and environ["LANGUAGE"] == "C"
 
 
 def test_the_bundled_folder_is_the_one_of_this_python(tmp_path):

@@ -160,6 +160,30 @@ def test_a_schema_may_not_be_endless():
     assert len(fields_of({"properties": {f"p{n}": {"type": "string"} for n in range(10_000)}})) == 300
 
 
+def test_of_too_many_fields_what_is_needed_is_kept():
+    fields = fields_of({"properties": {f"p{n}": {"type": "string"} for n in range(10_000)}, "required": ["p9999", "p3"]})
+    assert len(fields) == 300 and fields[-1].name == "p9999" and [each.name for each in fields[:4]] == ["p0", "p1", "p2", "p3"]
+
+
+@pytest.mark.parametrize("name", ["a=b", "a\0b", "a\nb", "\ud800", "\u202eb", ""])
+def test_a_name_that_cannot_be_shown_or_told_is_no_field(name):
+    assert [each.name for each in fields_of({"properties": {name: {}, "__class__": {}, "schön": {}, "class": {}}})] == ["__class__", "schön", "class"]
+
+
+def test_megabytes():
+    before = time.process_time()
+    million = "x" * 5_000_000
+    assert field({"enum": [million, "a"]}).kind == JSON and field({"type": "string", "enum": ["\u202ea", "a"]}).kind == TEXT
+    assert field({"enum": [str(number) for number in range(700_000)]}).kind == JSON
+    shown = field({"type": "string", "default": million})
+    assert shown.is_too_long and shown.shown_default == "" and value_of({"type": "string", "default": million}, "y") == "y"
+    assert not field({"type": "string", "default": "x" * 20_000}).is_too_long
+    assert len(field({"type": "string", "title": million, "description": million}).description) == 600
+    many = {"properties": {f"p{n}": {"enum": [f"{n} {choice}" for choice in range(500)]} for n in range(300)}}
+    assert [len(each.choices) for each in fields_of(many)] == [500] * 300
+    assert time.process_time() - before < 5
+
+
 def test_a_hostile_pattern_is_not_tried():
     before = time.process_time()
     assert value_of({"type": "string", "pattern": "^(a+)+$"}, "a" * 40 + "!") == "a" * 40 + "!"

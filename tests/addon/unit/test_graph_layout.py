@@ -6,7 +6,7 @@ import itertools
 import random
 import time
 
-from addon_parts.graph_layout import layout
+from addon_parts.graph_layout import connected, layout
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,3 +53,10 @@ def test_two_thousand_nodes_within_a_second():
     before = time.process_time()
     layout(names, edges)
     assert time.process_time() - before < 5
+
+
+def test_what_is_connected_comes_nearest_first():
+    edges = [("a", "b"), ("b", "c"), ("c", "d"), ("x", "y"), ("b", "e"), ("d", "a"), ("c", "c")]
+    assert connected("b", edges, 99) == ["b", "a", "c", "e", "d"]
+    assert connected("b", edges, 3) == ["b", "a", "c"]
+    assert connected("alone", edges, 3) == ["alone"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,20 @@ def test_the_states_are_those_of_the_program():
     said = (Path(listing.__file__).parents[1] / "regen_vcs").rglob("*.py")
     text = "".join(path.read_text(encoding="utf-8") for path in said)
     assert not [state for state in STATES if not re.search(rf'"{state}"', text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("2026-11-23T11:46:00Z", "13:46"), ("2026-11-23T23:30:00Z", "24 Nov"), ("2026-11-22T22:30:00Z", "00:30"), ("2026-11-01T10:00:00Z", "1 Nov"),
+        ("2025-11-01T10:00:00Z", "Nov 2025"), ("2026-11-23T11:46:00.5+02:00", "11:46"), ("2026-11-23T11:46:00", "13:46"), ("9999-12-31T23:59:59Z", ""),
+        ("0001-01-01T00:00:00Z", "Jan 1"), ("", ""), ("yesterday", ""),
+    ],
+)  # fmt: skip
+def test_a_moment_in_few_words(text, said):
+    assert listing.human_time(text, datetime(2026, 11, 23, 14, 0, tzinfo=timezone(timedelta(hours=2)))) == said
+
+
+def test_names_that_two_assets_have_come_with_their_folder():
+    rows = rows_of({"assets": [{"path": path, "state": "ok"} for path in ("a/010/comp.png", "a/020/comp.png", "sky.png", "b/fog.png", "comp.png")]})
+    assert list(listing.short_names(rows).values()) == ["010/comp.png", "020/comp.png", "sky.png", "fog.png", "comp.png"]

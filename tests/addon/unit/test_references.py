@@ -128,3 +128,10 @@ def test_many():
     before = time.perf_counter()
     found = match_uses(uses, Catalogue(assets), root=ROOT, exists=lambda _: True)
     assert {each.status for each in found} == {MATCHED} and time.perf_counter() - before < 2
+
+
+def test_a_number_in_a_name_is_a_part_of_it():
+    """A photograph's is no frame's: the next picture of the camera is another."""
+    catalogue = Catalogue([Asset("photos/IMG_4712.png"), Asset("plates/rain.####.exr")])
+    found = match_uses([Use("Image a", "//old/IMG_4711.png", "/p"), Use("Image b", "//old/rain.0007.exr", "/p"), Use("Image c", "//old/img_4712.PNG", "/p")], catalogue, root="/p", exists=lambda path: False)
+    assert [finding.asset for finding in found] == ["", "plates/rain.####.exr", "photos/IMG_4712.png"]

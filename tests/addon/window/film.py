@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
-# Generators as a studio has them; here all are the same few lines, which paint nothing but take the time they are told.
-PAINT = '''import hashlib, pathlib, random, struct, sys, time, zlib
-source, target, seconds, mood, prompt = sys.argv[1:6]
-for step in range(20):
-    time.sleep(float(seconds) / 20)
-if mood == "broken":
-    sys.exit("out of paint: the pigment 'ultramarine' is used up")
-tint = hashlib.sha256(pathlib.Path(source).read_bytes() + prompt.encode()).digest()
-if mood == "moody":
-    tint = random.randbytes(32)
-def row(y):
-    top, low = tint[0:3], tint[3:6]
-    return b"\\0" + b"".join(bytes((a * (90 - y) + b * y) // 90 * (400 + x) // 560 for a, b in zip(top, low)) for x in range(160))
-def chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-picture = zlib.compress(b"".join(map(row, range(90))))
-pathlib.Path(target).write_bytes(b"\\x89PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 160, 90, 8, 2, 0, 0, 0)) + chunk(b"IDAT", picture) + chunk(b"IEND", b""))
-'''
+PAINTER = Path(__file__).resolve().parents[1] / "paint.py"
+
+# Generators as a studio has them; here all are the same.
 CONFIG = '''
 [generators.paint]
 uses = "command"
-argv = ["python3", "{code}/paint.py", "{inputs.plate}", "{output}", "{params.seconds}", "{params.mood}", "{params.prompt}"]
+argv = ["python3", "{code}/paint.py", "{output}", "{params.prompt}", "{params.mood}", "{params.seconds}", "{inputs.plate}"]
 code = ["tools/paint.py"]
 
 [generators.paint.params]
@@ -45,7 +31,7 @@ class Film:
         root.mkdir(parents=True)
         self.run("git", "init", "-q")
         (root / "tools").mkdir()
-        (root / "tools" / "paint.py").write_text(PAINT)
+        shutil.copy(PAINTER, root / "tools" / "paint.py")
         self.regen("init")
         with open(root / "regen.toml", "a") as file:
             file.write(CONFIG)
