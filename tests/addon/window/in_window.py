@@ -16,7 +16,7 @@ import bpy
 
 FOLDER = os.environ["REGEN_SHOT_FOLDER"]
 BLEND = os.environ["REGEN_SHOT_BLEND"]
-_LONGEST = 240  # seconds; then Blender ends
+_LONGEST = 400  # seconds; then Blender ends
 
 
 def say(*words):
@@ -66,8 +66,11 @@ def run(steps):
     bpy.app.timers.register(beat, first_interval=1.0, persistent=True)
 
 
+# Before Blender would show it: a click beside it would only close it.
+bpy.context.preferences.view.show_splash = False
+
+
 def switch_addon_on():
-    bpy.context.preferences.view.show_splash = False
     bpy.context.preferences.view.ui_scale = 1.1
     bpy.context.preferences.filepaths.save_version = 0
     assert addon_utils.enable("regen_vcs_addon", default_set=True) is not None

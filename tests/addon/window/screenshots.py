@@ -82,21 +82,28 @@ class Window:
         if not self.lines("TABS"):
             return
         x, top, bottom, left = (int(number) for number in self.lines("TABS")[0].split()[1:])
-        self._widen(left + 3, (top + bottom) // 2)
-        for y in range(top + 30, bottom, 18):
-            self._xdotool("mousemove", str(x), str(y), "click", "1")
-            time.sleep(0.5)
-            if drawn.exists():
-                break
+        # In a panel, where Blender has the edge of a sidebar that lies over the view.
+        self._widen(left + 7, top + 60)
+        # A Blender that is behind with drawing takes several clicks for one: then once more, more slowly.
+        for pause in (0.5, 1.5, 4):
+            self._xdotool("key", "Escape")  # what a drag that went astray began would take every click
+            for y in range(top + 30, bottom, 18):
+                if drawn.exists():
+                    break
+                self._xdotool("mousemove", str(x), str(y), "click", "1")
+                time.sleep(pause)
         self.wait_until(drawn.exists, "our tab")
         self._xdotool("mousemove", "200", "500")
 
     def _widen(self, edge: int, y: int, by: int = 150) -> None:
         """Drag the sidebar's edge, as a hand does: Blender wants to see the way."""
-        self._xdotool("mousemove", str(edge), str(y))
+        for away in range(24, -1, -4):
+            self._xdotool("mousemove", str(edge - away), str(y))
+            time.sleep(0.08)
         time.sleep(0.6)
         self._xdotool("mousedown", "1")
-        for step in range(10, by + 1, 10):
+        time.sleep(0.4)
+        for step in range(5, by + 1, 5):
             self._xdotool("mousemove", str(edge - step), str(y))
             time.sleep(0.08)
         self._xdotool("mouseup", "1")
