@@ -154,9 +154,16 @@ class REGEN_OT_accept(_AssetOperator, bpy.types.Operator):
         path = self.chosen()
         if path is None:
             return {"CANCELLED"}
-        which = ["--take", self.take] if self.take else []
+        which = ["--take", self.take] if self.take else _as_shown(path)
         which += ["--with-recipe"] if self.with_recipe else []
         return run(self, f"Accepting {os.path.basename(path)}", "accept", *which, "--", path, paths=[path])
+
+
+def _as_shown(path):
+    """What a worker has made since the list was told is not what somebody looked at and accepts."""
+    row = state.get().by_path.get(path)
+    # In the second layout the take may be noted, and not be what is on disk.
+    return ["--expect", row.on_disk] if row and row.on_disk and row.on_disk != row.output else []
 
 
 class REGEN_OT_cancel(bpy.types.Operator):

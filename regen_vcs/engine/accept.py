@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from regen_vcs import media
 from regen_vcs.engine.desired import Desired, read_sidecar_bytes
-from regen_vcs.engine.in_place_editing import accept_in_place
+from regen_vcs.engine.in_place_editing import accept_in_place, refuse_other
 from regen_vcs.engine.in_place_settling import take_over
 from regen_vcs.engine.in_place_snapshot import include, reread
 from regen_vcs.engine.named_takes import NamedTake
@@ -33,23 +33,25 @@ from regen_vcs.model.recipe import Output, Recipe, recipe_bytes
 from regen_vcs.stores.witness import ACCEPTED, Witness
 
 
-def accept(ws: Workspace, path: str, *, min_score: float | None = None) -> str:
+def accept(ws: Workspace, path: str, *, min_score: float | None = None, expect: str | None = None) -> str:
     """Make what is on disk the accepted output of `path`; what was done, in words.
 
-    min_score: only if it is at least so like the accepted output (0..1); RegenError otherwise.
+    min_score: only if it is at least so like the accepted output (0..1); expect: only if its hash is or begins with
+    this, because somebody looked at these bytes and at no others. RegenError otherwise.
     """
     with WorktreeLock(ws):
         ws.reload_state()
         snapshot = include(look(ws, paths={path}, also={path}))
         desired = _readable(snapshot, path)
         if path in snapshot.in_place:
-            done = accept_in_place(ws, snapshot, path, _key_of_bytes(ws, snapshot, path), min_score)
+            done = accept_in_place(ws, snapshot, path, _key_of_bytes(ws, snapshot, path), min_score, expect)
             ws.state.failed.pop(path, None)
             remember(look(ws, paths=set()))
             return done
         seen = snapshot.seen(path)
         if seen.kind != "present":
             raise RegenError(f"{path}: nothing is on disk to accept", "run: regen-vcs regenerate")
+        refuse_other(path, seen.hash, expect)
         if seen.hash == desired.facts.out_hash:
             return "is accepted already"
         if min_score is not None and desired.facts.out_hash:

@@ -17,7 +17,7 @@ from regen_vcs.errors import RegenError, UsageError
 from regen_vcs.model.recipe import Output, Recipe
 
 
-def accept_in_place(ws: Workspace, snapshot: Snapshot, path: str, key: str | None, min_score: float | None) -> str:
+def accept_in_place(ws: Workspace, snapshot: Snapshot, path: str, key: str | None, min_score: float | None, expect: str | None) -> str:
     """Accept the take that is noted for an asset, else the bytes on disk; what was done, in words.
 
     key: of the recipe as it is, None of a source asset. What the document says is staged. RegenError as `accept`.
@@ -28,14 +28,23 @@ def accept_in_place(ws: Workspace, snapshot: Snapshot, path: str, key: str | Non
     noted = noted_takes(ws).get(path)
     is_edit = asset.disk.kind == BYTES and differs(ws, asset)
     if not is_edit and (noted is None or noted.key != key):
+        refuse_other(path, asset.bytes_hash, expect)
         if asset.disk.kind != BYTES:
             raise RegenError(f"{path}: there are no other bytes to accept", "run: regen-vcs regenerate, or regen-vcs sync")
         return "is accepted already"
     whole = asset.bytes_hash if is_edit else noted.hash
+    refuse_other(path, whole, expect)
     _check_score(ws, path, asset.facts.out_hash, whole, min_score)
     output = _recorded(ws, key, whole) or _output_of_bytes(ws, path, whole, key)
     take_over(ws, snapshot, path, output, "edited; another take was accepted")
     return "accepted, and staged"
+
+
+def refuse_other(path: str, found: str | None, expect: str | None) -> None:
+    """RegenError where these bytes are not those that somebody looked at."""
+    if expect is not None and not (found or "").startswith(expect):
+        now = f"blake3:{found[:12]}…" if found else "not there"
+        raise RegenError(f"{path}: it has changed since it was looked at, and is {now} now", "look at it again: regen-vcs status")
 
 
 def _check_score(ws: Workspace, path: str, accepted: str | None, whole: str, min_score: float | None) -> None:

@@ -219,10 +219,11 @@ def test_bytes_that_are_nowhere(film):
         (("sky.png", "--take", "v009"), "no take has this name or hash"),
         (("sky.png", "--take", "abc"), "no take has this name or hash"),
         (("sky.png", "other.png", "--take", "v001"), "--take goes with one asset"),
-        (("sky.png", "--take", "v001", "--min-score", "0.5"), "--take goes with one asset"),
+        (("sky.png", "--take", "v001", "--min-score", "0.5"), "--take goes without --min-score"),
+        (("sky.png", "--take", "v001", "--expect", "12345678"), "--take goes without --min-score and --expect"),
         (("sky.png", "--with-recipe"), "--with-recipe goes with --take"),
     ],
-    ids=["no such name", "too short for a hash", "two assets", "with a score", "a recipe of no take"],
+    ids=["no such name", "too short for a hash", "two assets", "with a score", "with a hash", "a recipe of no take"],
 )
 def test_refused(film, arguments, says):
     before = accepted(film)

@@ -70,6 +70,34 @@ def test_accept_makes_it_the_accepted_take_and_the_old_one_stays(dice):
     assert dice.path("roll.png").read_bytes() == before != shown
 
 
+def test_accept_takes_only_what_was_looked_at(dice):
+    dice.regen("regenerate", "roll.png")
+    looked_at = _on_disk(dice)
+    dice.regen("regenerate", "roll.png")
+    now, accepted = _on_disk(dice), _output(dice)
+    done = dice.regen("accept", "roll.png", "--expect", looked_at, check=False)
+    assert (done.returncode, f"is {now[:19]}… now" in done.stderr) == (1, True)
+    assert _output(dice) == accepted
+    dice.regen("accept", "roll.png", "--expect", now[:20])
+    assert _output(dice)["hash"] == now
+    # Once more, by somebody who has not seen that it was done already; and by one who is behind.
+    assert "is accepted already" in dice.regen("accept", "roll.png", "--expect", now).stdout
+    assert dice.regen("accept", "roll.png", "--expect", looked_at, check=False).returncode == 1
+    dice.path("roll.png").unlink()
+    assert dice.regen("accept", "roll.png", "--expect", now, check=False).returncode == 1
+
+
+@pytest.mark.parametrize("words", [("roll.png", "--expect", "roll"), ("roll.png", "wave.wav", "--expect", "12345678")])
+def test_what_is_expected_is_a_hash_of_one_asset(dice, words):
+    dice.regen("generate", "wave.wav", "--generator", "tone", "--param", "duration=0.1")
+    done = dice.regen("accept", *words, check=False)
+    assert (done.returncode, done.stderr.startswith("error: ")) == (2, True)
+
+
+def _on_disk(project, path="roll.png"):
+    return json.loads(project.regen("status", "--json", path).stdout)["assets"][0]["on_disk"]
+
+
 def test_a_switch_replaces_a_stand_in_when_the_output_changes(dice):
     first = dice.path("roll.png").read_bytes()
     dice.git("switch", "-qc", "other")

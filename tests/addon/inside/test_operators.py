@@ -102,6 +102,11 @@ def test_accept_and_take_back(session, film):
         file.write(bytes_of(film.path("other.png")))
     session.refresh()
     assert state_of(session, "sky.png") == "modified"
+    with open(film.path("sky.png"), "ab") as file:
+        file.write(b"painted since")
+    with pytest.raises(RuntimeError, match="changed since it was looked at"):
+        bpy.ops.regen.accept(asset_id="sky.png")
+    session.wait(60)
     assert bpy.ops.regen.accept(asset_id="sky.png") == {"FINISHED"}
     assert state_of(session, "sky.png") in ("ok", "stale")
 
