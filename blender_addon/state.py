@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from . import messages
@@ -208,13 +209,14 @@ class Session(Answers):
             self._again.add(slot)
             return
 
-        def then(value: Any) -> None:
-            on_done(value)
+        def then(answer: Callable[[Any], None], value: Any) -> None:
+            answer(value)
             if slot in self._again:
                 self._again.discard(slot)
                 self.ask(slot, *args, on_done=on_done, on_error=on_error, stdin=stdin)
 
-        self._start(slot, f"regen-vcs {args[0]}", self.bridge.json_argv(*args), then, on_error or self._note_quietly, as_json=True, stdin=stdin)
+        fail = partial(then, on_error or self._note_quietly)
+        self._start(slot, f"regen-vcs {args[0]}", self.bridge.json_argv(*args), partial(then, on_done), fail, as_json=True, stdin=stdin)
 
     def command(self, slot: str, *args: str, on_done: Callable[[str], None], on_error: Callable[[RegenError], None]) -> None:
         """`regen-vcs ARGS` in a slot of its own, its stdout as it is: no answer in JSON."""

@@ -187,3 +187,13 @@ def test_it_notices_what_git_does(session, project):
     session.wait(60)
     assert session.by_path["sky.png"].output != before
     assert session.branch == "other" and set(session.branches) == {"main", "other"}
+
+
+def test_what_is_asked_while_the_same_question_fails_is_asked_again(session, project):
+    project.save()
+    assert message(session) is None
+    failed = []
+    for _ in range(3):
+        session.ask("show nothing", "show", "--", "nothing.png", on_done=failed.append, on_error=failed.append)
+    session.wait(60)
+    assert len(failed) == 2 and all(isinstance(each, Exception) for each in failed)
