@@ -60,6 +60,8 @@ def picture(session):
     yield
     with bpy.context.temp_override(window=in_window.window(), area=area, region=region_of(area, "WINDOW")):
         bpy.ops.image.view_zoom_ratio(ratio=4)
+        # Out from under the sidebar.
+        bpy.ops.image.view_pan("EXEC_DEFAULT", offset=(45, 0))
     tab.find()
     while not tab.wait():
         yield

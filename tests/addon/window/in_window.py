@@ -1,6 +1,6 @@
 """What scripts that run in a Blender with a window share: one step after another, the sidebar's tab, and words to whoever looks on.
 
-Words on stdout: `TABS x top bottom left` (where the sidebar's tabs are), `READY x y width height` (a picture may be taken), `FAILED`. The
+Words on stdout: `TABS x top bottom left` (where the sidebar's tabs are), `EDGE left` (where its edge is by now), `READY x y width height` (a picture may be taken), `FAILED`. The
 files `drawn`, `taken` and `quit` in REGEN_SHOT_FOLDER speak the other way.
 """
 
@@ -119,6 +119,7 @@ class Tab:
         return True
 
     def wait(self):
+        say("EDGE", region_of(area_of(self._kind), "UI").x)
         if self._drawn:
             open(os.path.join(FOLDER, "drawn"), "w").close()
         return self._drawn

@@ -82,8 +82,11 @@ class Window:
         if not self.lines("TABS"):
             return
         x, top, bottom, left = (int(number) for number in self.lines("TABS")[0].split()[1:])
-        # In a panel, where Blender has the edge of a sidebar that lies over the view.
-        self._widen(left + 7, top + 60)
+        # In a panel, where Blender has the edge of a sidebar that lies over the view. Not wider is no harm.
+        for y in (top + 40, top + 60, top + 30):
+            self._widen(left + 7, y)
+            if any(int(line.split()[1]) < left - 50 for line in self.lines("EDGE")):
+                break
         # A Blender that is behind with drawing takes several clicks for one: then once more, more slowly.
         for pause in (0.5, 1.5, 4):
             self._xdotool("key", "Escape")  # what a drag that went astray began would take every click
