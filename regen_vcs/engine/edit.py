@@ -14,6 +14,7 @@ from regen_vcs.engine.in_place_editing import check_layout_stays, move_in_place,
 from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.memory import EMPTY_ROW
 from regen_vcs.engine.observe import frame_number, list_files
+from regen_vcs.engine.past_outputs import note_moved
 from regen_vcs.engine.planner import is_edited
 from regen_vcs.engine.recipe_changes import differences, refuse_cycle
 from regen_vcs.engine.rescue import keep_documents
@@ -23,7 +24,14 @@ from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError, UsageError
 from regen_vcs.git import index
 from regen_vcs.model.canonical import MAX_BYTES
-from regen_vcs.model.paths import frame_path, parse_sequence, relative_input, resolve_input, sidecar_of
+from regen_vcs.model.paths import (
+    frame_path,
+    moved_inputs,
+    parse_sequence,
+    relative_input,
+    resolve_input,
+    sidecar_of,
+)
 from regen_vcs.model.plan import REMOVE, Step
 from regen_vcs.model.recipe import recipe_bytes
 
@@ -133,12 +141,9 @@ def move_asset(ws: Workspace, source: str, target: str) -> list[str]:
         _check_same_format(source, target)
         check_layout_stays(ws, snapshot, source, target)
         recipe = snapshot.inputs.recipe_of(desired)
-        moved = replace(recipe, inputs={
-            name: relative_input(sidecar_of(target), resolve_input(sidecar_of(source), value))
-            if not value.startswith("@") else value
-            for name, value in recipe.inputs.items()
-        })
+        moved = replace(recipe, inputs=moved_inputs(recipe.inputs, sidecar_of(source), sidecar_of(target)))
         rewritten = _repoint(ws, snapshot, source, target)
+        note_moved(ws, source, target)
         if source in snapshot.in_place:
             move_in_place(ws, snapshot, source, target, moved)
             return rewritten

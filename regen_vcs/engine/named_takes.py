@@ -21,7 +21,7 @@ from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError, UsageError
 from regen_vcs.git.index import read_blobs
 from regen_vcs.git.repo import Repo
-from regen_vcs.model.paths import relative_input, resolve_input
+from regen_vcs.model.paths import moved_inputs
 from regen_vcs.model.recipe import Output, Recipe, parse_recipe
 
 _SHORTEST = 6  # characters of a hash that name a take
@@ -108,12 +108,7 @@ def _versions(repo: Repo, document: str) -> dict[str, _Version]:
 
 def _moved(recipe: Recipe, name: str, document: str) -> Recipe:
     """A recipe, whose inputs are relative to its document, for the document's name now."""
-    if name == document:
-        return recipe
-    inputs = {
-        each: value if value.startswith("@") else relative_input(document, resolve_input(name, value)) for each, value in recipe.inputs.items()
-    }
-    return recipe.replace(inputs=inputs)
+    return recipe if name == document else recipe.replace(inputs=moved_inputs(recipe.inputs, name, document))
 
 
 def _commits(repo: Repo, document: str) -> Iterator[tuple[str, str, str, str]]:

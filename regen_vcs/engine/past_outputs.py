@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import os
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from regen_vcs.engine.workspace import Workspace
+from regen_vcs.errors import InvalidError
+from regen_vcs.model.paths import moved_inputs, sidecar_of
 from regen_vcs.model.recipe import Recipe, recipe_to_json
 
 _FILE = "past-outputs"
@@ -30,12 +32,29 @@ def note_replaced(ws: Workspace, path: str, before: Recipe, after: Recipe) -> No
         return
     if after.output is not None and after.output.key == was.key and _identity(before) == _identity(after):
         return  # another take of it, or a review
-    line = json.dumps({"path": path, "key": was.key, "inputs": dict(before.inputs), "meta": recipe_to_json(before).get("meta", {})}) + "\n"
+    _append(ws, path, [PastOutput(was.key, dict(before.inputs), recipe_to_json(before).get("meta", {}))])
+
+
+def note_moved(ws: Workspace, source: str, target: str) -> None:
+    """What is noted of an asset goes on under its new name. To be called under the worktree's lock."""
+    moved = []
+    for each in past_outputs(ws, source):
+        try:
+            moved.append(each._replace(inputs=moved_inputs(each.inputs, sidecar_of(source), sidecar_of(target))))
+        except InvalidError:
+            continue  # the note is damaged
+    _append(ws, target, moved)
+
+
+def _append(ws: Workspace, path: str, notes: Iterable[PastOutput]) -> None:
+    lines = "".join(json.dumps({"path": path, **each._asdict()}) + "\n" for each in notes)
+    if not lines:
+        return
     file = f"{ws.repo.state_dir}/{_FILE}"
     try:
         os.makedirs(ws.repo.state_dir, exist_ok=True)
         with open(file, "ab") as log:
-            log.write(line.encode())
+            log.write(lines.encode())
             size = log.tell()
         if size > _LIMIT:
             _shorten(file)

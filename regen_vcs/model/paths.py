@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import namedtuple
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from regen_vcs.errors import InvalidError
 
@@ -246,6 +246,13 @@ def relative_input(sidecar_path: str, target: str) -> str:
     if problem:
         raise InvalidError(f"{_shown(target)}: {problem}")
     return _relative(sidecar_path.split("/")[:-1], parts)
+
+
+def moved_inputs(inputs: Mapping[str, str], source: str, target: str) -> dict[str, str]:
+    """The inputs that the document `source` spells, as the document `target` spells them. InvalidError for what no input may be."""
+    return {
+        name: value if value.startswith("@") else relative_input(target, resolve_input(source, value)) for name, value in inputs.items()
+    }
 
 
 def _relative(folders: list[str], parts: list[str]) -> str:

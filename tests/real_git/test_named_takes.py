@@ -170,6 +170,21 @@ def test_an_earlier_recipe_from_before_a_move_finds_its_inputs(film):
     assert film.status()["shots/sky.png"] == "ok"
 
 
+def test_recipes_that_no_commit_has_move_along(film):
+    film.write("plate.png", b"a plate")
+    film.git("add", "plate.png")
+    film.regen("set", "sky.png", "mood=wild", "--input", "plate=plate.png")
+    film.regen("regenerate", "sky.png")
+    wild = accepted(film)
+    film.regen("set", "sky.png", "mood=dull")
+    film.regen("regenerate", "sky.png")
+    film.regen("mv", "sky.png", "shots/010/sky.png")
+    name = next(name for name, take in takes(film, "shots/010/sky.png").items() if take["hash"] == wild)
+    told = film.regen("accept", "shots/010/sky.png", "--take", name, "--with-recipe").stdout
+    assert told == f"shots/010/sky.png: {name} accepted\n  params.mood: 'dull' → 'wild'\n"
+    assert film.status()["shots/010/sky.png"] == "ok" and accepted(film, "shots/010/sky.png") == wild
+
+
 def test_an_earlier_recipe_that_would_close_a_circle(film):
     film.regen("generate", "fog.png", "--generator", "command:noise", "--param", "mood=grey")
     film.regen("set", "sky.png", "--input", "plate=fog.png")
