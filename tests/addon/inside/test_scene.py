@@ -250,14 +250,22 @@ def test_a_stand_in_whose_path_is_only_written_otherwise_is_one_still(session, f
     assert image.filepath == truth
 
 
-def test_a_stand_in_is_never_packed_for_good(session, film):
+@pytest.mark.parametrize("way", ["by hand", "at every save"])
+def test_a_stand_in_is_never_packed_for_good(session, film, way):
     image = bpy.data.images.load(film.path("media/sky.png"))
     image.use_fake_user = True
     truth = image.filepath
     show_stand_in(session, film)
     assert image.filepath != truth
-    image.pack()
-    bpy.ops.wm.save_mainfile()
+    if way == "by hand":
+        image.pack()
+        bpy.ops.wm.save_mainfile()
+    else:
+        bpy.data.use_autopack = True
+        # Blender would pack the asset itself, and says that it is not there, as it does of any file. It saves all the same.
+        with pytest.raises(RuntimeError, match=r"sky\.png' not found"):
+            bpy.ops.wm.save_mainfile()
+        bpy.data.use_autopack = False
     with bpy.data.libraries.load(copy_of_saved(film)) as (_source, target):
         target.images = ["sky.png"]
     saved = next(each for each in bpy.data.images if each != image and each.name.startswith("sky"))
