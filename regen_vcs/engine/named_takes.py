@@ -97,6 +97,8 @@ def _earlier_recipe(ws: Workspace, earlier: Mapping[str, PastOutput], output: Ou
 def _versions(repo: Repo, document: str) -> dict[str, _Version]:
     """{hash of an accepted output: where it came first}, oldest first, over moves of the recipe too."""
     listed = list(_commits(repo, document))
+    if not listed:
+        listed = [each for name in _names_in_head(repo, document) for each in _commits(repo, name)]
     blobs = read_blobs(repo, dict.fromkeys(oid for _, _, oid, _ in listed))
     found: dict[str, _Version] = {}
     for commit, at, oid, name in reversed(listed):
@@ -123,6 +125,13 @@ def _commits(repo: Repo, document: str) -> Iterator[tuple[str, str, str, str]]:
         if len(fields) == 5 and names and fields[1].startswith(b"100"):
             commit, at = head.decode().split()
             yield commit, at, fields[3].decode(), os.fsdecode(names[-1])
+
+
+def _names_in_head(repo: Repo, document: str) -> list[str]:
+    """The name that HEAD has of a document whose move is staged and not committed; none where it was not moved."""
+    answer = repo.git.result("diff", "--cached", "--find-renames", "--diff-filter=R", "--name-status", "-z", "HEAD", "--")
+    names = answer.stdout.split(b"\0")[:-1] if answer.status == 0 else []
+    return [os.fsdecode(old) for old, new in zip(names[1::3], names[2::3], strict=True) if os.fsdecode(new) == document]
 
 
 def _recipe(data: bytes | None, document: str) -> Recipe | None:

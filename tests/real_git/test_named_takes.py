@@ -202,6 +202,7 @@ def test_an_earlier_recipe_that_would_close_a_circle(film):
 def test_history_follows_a_move(film):
     commit = takes(film)["v001"]["commit"]
     film.regen("mv", "sky.png", "shots/sky.png")
+    assert takes(film, "shots/sky.png")["v001"]["commit"] == commit, "before the move is committed, too"
     film.commit("moved")
     assert takes(film, "shots/sky.png")["v001"]["commit"] == commit
 
