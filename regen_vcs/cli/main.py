@@ -24,13 +24,22 @@ def run(argv: list[str] | None = None) -> None:
         sys.stdout.reconfigure(errors="surrogateescape")
         sys.stderr.reconfigure(errors="backslashreplace")
     code = _guarded(argv)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader (`| head`) has left
+    _flush()
     # Generators' threads and children are gone by now; skipping the interpreter's teardown saves 5 ms a hook.
     sys.stderr.flush()
     os._exit(code)
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _to_nowhere()
+
+
+def _to_nowhere() -> None:
+    """The reader (`| head`) has left: what is still to be printed goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _guarded(argv: list[str]) -> int:
@@ -43,7 +52,7 @@ def _guarded(argv: list[str]) -> int:
     except KeyboardInterrupt:
         return report(Interrupted("interrupted"), as_json="--json" in argv)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _to_nowhere()
         return 0
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
@@ -82,6 +91,7 @@ def report(error: RegenError, *, as_json: bool = False) -> int:
     if as_json:
         print(json_text(error.to_json()))
     else:
+        _flush()  # what was said before comes before
         print(f"error: {one_line(error.what)}", file=sys.stderr)
         if error.hint:
             print(f"  hint: {one_line(error.hint)}", file=sys.stderr)

@@ -241,8 +241,8 @@ def _talk_posix(argv: list[bytes], env: dict[str, str], input: bytes | None, std
                     pending = _feed(fd, pending)
                     if not pending:
                         poll.unregister(fd)
+                        stdin_fd = -1  # first: a ^C that comes in between must find nothing to close twice
                         os.close(fd)
-                        stdin_fd = -1
                     continue
                 chunk = os.read(fd, _PIPE_BYTES)
                 if not chunk:

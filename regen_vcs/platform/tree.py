@@ -100,10 +100,9 @@ class Tree:
         fd = self._root_fd
         try:
             for name in names:
-                below = self._step(fd, name, directory, create)
-                if fd != self._root_fd:
-                    os.close(fd)
-                fd = below
+                above, fd = fd, self._step(fd, name, directory, create)
+                if above != self._root_fd:
+                    os.close(above)  # no longer `fd`: a ^C that comes in between must find nothing to close twice
         except BaseException:
             if fd != self._root_fd:
                 os.close(fd)

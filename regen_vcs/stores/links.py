@@ -145,10 +145,14 @@ def _clone_anew(src_fd: int, fd: int, temp: str, tree: Tree, directory: str) -> 
     cloned = files.clone_new(src_fd, dir_fd, temp)
     flags = files.READ_FLAGS if cloned else files.CREATE_FLAGS
     fresh = os.open(temp, flags, ASSET_MODE, dir_fd=dir_fd)
+    try:
+        if cloned:  # a clone keeps the object's mode and time; an asset has its own
+            os.fchmod(fresh, ASSET_MODE)
+            os.utime(fresh)
+    except BaseException:
+        os.close(fresh)
+        raise
     os.close(fd)
-    if cloned:  # a clone keeps the object's mode and time; an asset has its own
-        os.fchmod(fresh, ASSET_MODE)
-        os.utime(fresh)
     return fresh, cloned
 
 

@@ -159,6 +159,25 @@ def test_few_descriptors_are_kept(tmp_path):
     tree.close()
 
 
+@pytest.mark.parametrize("closed", range(3))
+def test_an_interrupt_right_after_a_close_closes_nothing_twice(tmp_path, monkeypatch, closed):
+    """What would be closed twice fails with EBADF, and that took the place of the ^C; or it is another thread's by then."""
+    close, calls = os.close, []
+
+    def interrupted(fd: int) -> None:
+        close(fd)
+        calls.append(fd)
+        if len(calls) == closed + 1:
+            raise KeyboardInterrupt
+
+    with Tree(str(tmp_path)) as tree:
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(os, "close", interrupted)
+            tree.dir_fd("a/b/c/d", create=True)
+        write(tree, "a/b/c/d/sky.png")
+        assert read(tree, "a/b/c/d/sky.png") == b"x"
+
+
 def test_a_directory_exchanged_for_a_symlink_is_never_written_through(tmp_path):
     """The race itself: one thread exchanges a folder for a symlink, to and fro, while another writes into it."""
     root, outside = tmp_path / "tree", tmp_path / "outside"
