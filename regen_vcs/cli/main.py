@@ -23,11 +23,23 @@ def run(argv: list[str] | None = None) -> None:
         # Names of assets are bytes to git: one that is not UTF-8 must still print.
         sys.stdout.reconfigure(errors="surrogateescape")
         sys.stderr.reconfigure(errors="backslashreplace")
-    code = _guarded(argv)
+    try:
+        code = _guarded(argv)
+        _stop_handling()
+    except KeyboardInterrupt:  # another one, while the first was said
+        _stop_handling()
+        code = Interrupted.exit_code
     _flush()
     # Generators' threads and children are gone by now; skipping the interpreter's teardown saves 5 ms a hook.
     sys.stderr.flush()
     os._exit(code)
+
+
+def _stop_handling() -> None:
+    """From here on nobody handles ^C or SIGTERM: all is done, and they end us as they end any program, even where a pipe is full."""
+    for number in (_signal.SIGINT, _signal.SIGTERM):
+        if callable(_signal.getsignal(number)):
+            _signal.signal(number, _signal.SIG_DFL)
 
 
 def _flush() -> None:
