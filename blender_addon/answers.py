@@ -1,4 +1,4 @@
-"""What regen-vcs answered, taken into the session: the half of `state.Session` that asks nothing. Nothing here knows Blender."""
+"""What regen-vcs answered, taken into the session: the part of `state.Session` that asks nothing. Nothing here knows Blender."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .bridge import RegenError
 from .details import Detail, Take, detail_of, takes_of
 from .listing import Row, rows_of, short_names
 from .messages import Message
+from .questions import Questions
 from .queue_view import Batch
 
 
@@ -24,7 +25,7 @@ class Answers:
     batch: Batch
     selected: str
     details: dict[str, Detail]
-    ask: Callable[..., None]
+    questions: Questions
     tell: Callable[..., None]
     select: Callable[[str], None]
     refresh: Callable[[], None]
@@ -83,7 +84,7 @@ class Answers:
         known = {take.hash: take for take in self.details[detail.path].takes} if detail.path in self.details else {}
         takes = [take._replace(name=known[take.hash].name, thumbnail=known[take.hash].thumbnail) if take.hash in known else take for take in detail.takes]
         self.details[detail.path] = detail._replace(takes=tuple(takes))
-        self.ask(f"takes {detail.path}", "takes", "--thumbnails", "--", detail.path, on_done=lambda answer: self._take_takes(detail.path, answer))
+        self.questions.ask(f"takes {detail.path}", "takes", "--thumbnails", "--", detail.path, on_done=lambda answer: self._take_takes(detail.path, answer))
         self.tell("detail", detail.path)
 
     def _take_takes(self, path: str, document: Any) -> None:

@@ -134,7 +134,7 @@ def refresh(session):
             shutil.rmtree(folder, ignore_errors=True)
         then(value)
 
-    session.command("export", *words, on_done=lambda text: tidy(take, text), on_error=lambda error: tidy(lambda error: _export_failed(session, error, sign), error))
+    session.questions.ask_text("export", *words, on_done=lambda text: tidy(take, text), on_error=lambda error: tidy(lambda error: _export_failed(session, error, sign), error))
     return False
 
 

@@ -133,7 +133,7 @@ def tell_what_moved():
         session.note("INFO", f"{len(changed)} changed since this file was saved", _some(changed))
     if gone:
         session.note("WARNING", f"{len(gone)} no longer in the project", f"{_some(gone)}. Restore Recipes… brings them back")
-    session.ask("outdated", "models", "--outdated", on_done=_tell_models)
+    session.questions.ask("outdated", "models", "--outdated", on_done=_tell_models)
     session.refresh_working_set()
     blend_vault.refresh(session)
 

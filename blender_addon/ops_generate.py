@@ -73,7 +73,7 @@ _target_shown = {"asked": None, "text": "", "icon": "FILE", "is_taken": False}
 def learn_forms(session):
     """Have every generator's schema, one after another. A dialog that somebody asked for meanwhile opens then: once it is open, nothing draws it anew."""
     unknown = _unknown(session)
-    if not unknown and session.is_asking("generators"):
+    if not unknown and session.questions.is_asking("generators"):
         return  # the answer comes here again
     if unknown:
         session.need_schema(unknown[0], then=lambda: learn_forms(session))
@@ -122,7 +122,7 @@ def ask_inputs(session, regen, generator):
         for role in roles:
             regen.new_inputs.add().name = role
     if roles:
-        session.ask_git("sources", "ls-files", "-z", "--cached", "--others", "--exclude-standard", on_done=show_sources)
+        session.questions.ask_git("sources", "ls-files", "-z", "--cached", "--others", "--exclude-standard", on_done=show_sources)
     if generator == "blender" and session.blend and not regen.new_inputs["scene"].target:
         try:
             regen.new_inputs["scene"].target = generate_choices.inside(session.blend, session.root)
@@ -169,7 +169,7 @@ class REGEN_OT_generate(bpy.types.Operator):
 
     def invoke(self, context, _event):
         session = state.get()
-        if _unknown(session) or session.is_asking("generators"):
+        if _unknown(session) or session.questions.is_asking("generators"):
             given = {"generator": self.generator} if self.properties.is_property_set("generator") else {}
             session.documents["generate_asked"] = {"at": time.monotonic(), "area": context.area.as_pointer() if context.area else 0, "given": given}
             learn_forms(session)

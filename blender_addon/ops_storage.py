@@ -41,8 +41,8 @@ class REGEN_OT_look_at_storage(bpy.types.Operator):
         def fail(error):
             session.note("ERROR", error.what, error.hint, PART)
 
-        session.ask("du", "du", on_done=keep("du"), on_error=fail)
-        session.ask("gc", "gc", "--dry-run", on_done=keep("gc"), on_error=fail)
+        session.questions.ask("du", "du", on_done=keep("du"), on_error=fail)
+        session.questions.ask("gc", "gc", "--dry-run", on_done=keep("gc"), on_error=fail)
         if bpy.app.background:
             session.wait()
         return {"FINISHED"}
@@ -76,7 +76,7 @@ class REGEN_OT_clean_storage(bpy.types.Operator):
             failed = document.get("failed") if isinstance(document, dict) else None
             session.documents["gc"] = {"summary": {}}
             session.note("INFO" if not failed else "WARNING", "Storage cleaned" if not failed else f"{len(failed)} could not be moved", part=PART)
-            session.ask("du", "du", on_done=lambda answer: session.documents.__setitem__("du", answer))
+            session.questions.ask("du", "du", on_done=lambda answer: session.documents.__setitem__("du", answer))
 
         def fail(error):
             session.note("ERROR", error.what, error.hint, PART)

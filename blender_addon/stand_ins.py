@@ -40,8 +40,8 @@ def follow(session):
 def ask(session):
     """Show stand-ins for what is missing, as soon as regen-vcs has made them."""
     wanted = [asset for asset in _lacking if asset not in _files]
-    if wanted and not session.is_asking("stand-in"):
-        session.ask("stand-in", "stand-in", "--", *wanted[:200], on_done=lambda document: _take(session, document))
+    if wanted and not session.questions.is_asking("stand-in"):
+        session.questions.ask("stand-in", "stand-in", "--", *wanted[:200], on_done=lambda document: _take(session, document))
     elif not wanted:
         put_in(session)
 

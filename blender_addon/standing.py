@@ -22,7 +22,7 @@ _NOT_IN_NAMES = re.compile(r"[<>\x00-\x1f\x7f]")
 def ask(session: Session) -> None:
     """Listener of "looked"."""
     ask_who(session)
-    session.ask("doctor", "doctor", on_done=lambda document: _take_doctor(session, document))
+    session.questions.ask("doctor", "doctor", on_done=lambda document: _take_doctor(session, document))
 
 
 def follow_rows(session: Session) -> None:
@@ -40,7 +40,7 @@ def ask_who(session: Session) -> None:
         if error.exit_code == 1:
             take("")
 
-    session.ask_git("who", "config", "--get-regexp", _WHO, on_done=take, on_error=none)
+    session.questions.ask_git("who", "config", "--get-regexp", _WHO, on_done=take, on_error=none)
 
 
 def lacks_who(session: Session) -> bool:

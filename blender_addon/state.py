@@ -10,17 +10,18 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 from . import messages
 from .answers import Answers
-from .bridge import Absent, Bridge, Command, RegenError, find_bundled, find_command, find_root, git_argv
+from .bridge import Absent, Bridge, Command, RegenError, find_bundled, find_command, find_root
+from .deeds import Deed, Deeds
 from .details import Detail
 from .forms import Field, fields_of
-from .jobs import Job, Jobs
+from .jobs import Jobs
 from .listing import Row, rows_of
 from .messages import Message
+from .questions import Questions, note_quietly
 from .queue_view import Batch
 from .remembered import Remembered
 from .sidecars import read_sidecar
@@ -44,16 +45,7 @@ class Notice(NamedTuple):
     part: str = ""
 
 
-class Deed:
-    """Something the user asked for that is at work. paths: the assets it concerns, empty for all. git: git does it, and is not broken off half way."""
-
-    def __init__(self, title: str, paths: Sequence[str], *, git: bool = False):
-        self.title, self.paths, self.git = title, tuple(paths), git
-        self.job: Job | None = None
-        self.line = ""
-
-
-class Session(Answers):
+class Session(Answers, Deeds):
     """See the module. `listeners`: {event: functions}; events are "rows", "changed" (with paths), "detail", "looked", "generators", "trouble"."""
 
     def __init__(self, *, folders: Sequence[str] = ()):
@@ -61,7 +53,7 @@ class Session(Answers):
         self.jobs = Jobs()
         # Of projects that were left while something was at work there: nobody listens to them any more.
         self._left: list[Jobs] = []
-        self._opening = 0
+        self.questions = Questions(self.jobs)
         self.root: str | None = None
         self.bridge: Bridge | None = None
         self.listeners: dict[str, list[Callable[..., None]]] = {}
@@ -70,8 +62,8 @@ class Session(Answers):
     def _clear(self, blend: str, preference: str) -> None:
         self.opened = False
         self.version = ""
-        # What was asked before is answered about what was then.
-        self._opening += 1
+        self.questions.leave()
+        self.questions = Questions(self.jobs)
         self.blend, self.preference = blend, preference
         self.root, self.bridge = None, None
         self.message: Message | None = messages.LOOKING
@@ -102,8 +94,6 @@ class Session(Answers):
         self.vault_reader: Callable[[], Chosen | None] = lambda: None
         self._vault: dict[str, dict[str, Any]] | None = None
         self.watch: Watch | None = None
-        self._asked: dict[str, Job] = {}
-        self._again: set[str] = set()
         self._waiting: dict[str, list[Callable[[], None]]] = {}
         self._full_look = 0.0
         self._dependants: dict[str, list[str]] = {}
@@ -137,6 +127,7 @@ class Session(Answers):
             self.message = messages.absent(error)
             return
         self.bridge = Bridge(command, self.root)
+        self.questions = Questions(self.jobs, self.bridge, self.root)
         if not blend:
             self.message = messages.UNSAVED
         elif self.root is None:
@@ -146,7 +137,8 @@ class Session(Answers):
             self._check_version(command)
 
     def _check_version(self, command: Command) -> None:
-        self._start("version", "asking for the version", (*command.argv, "--version"), self._take_version, self._take_trouble, cwd=None)
+        argv = (*command.argv, "--version")
+        self.questions.start("version", "asking for the version", argv, self._take_version, self._take_trouble, at_root=False)
 
     def _take_version(self, text: str) -> None:
         if not text.startswith("regen-vcs "):
@@ -178,70 +170,19 @@ class Session(Answers):
 
     # ---------------------------------------------------------------------------------------------------- asking
 
-    def _start(
-        self, slot: str, title: str, argv: Sequence[str], on_done: Callable, on_error: Callable, *,
-        as_json: bool = False, cwd: str | None = "", stdin: bytes | None = None,
-    ) -> Job:  # fmt: skip
-        """One job a slot: a question that is under way is asked once more when its answer is there, never twice at a time."""
-
-        opening = self._opening
-
-        def finish(value: Any) -> None:
-            if opening == self._opening:
-                self._asked.pop(slot, None)
-                on_done(value)
-
-        def fail(error: RegenError) -> None:
-            if opening == self._opening:
-                self._asked.pop(slot, None)
-                on_error(error)
-
-        folder = self.root if cwd == "" else cwd
-        job = self.jobs.start(title, argv, cwd=folder, environ=self.bridge.environ, on_done=finish, on_error=fail, as_json=as_json, stdin=stdin)
-        self._asked[slot] = job
-        return job
-
-    def ask(self, slot: str, *args: str, on_done: Callable[[Any], None], on_error: Callable[[RegenError], None] | None = None, stdin: bytes | None = None) -> None:
-        """`regen-vcs ARGS --json` in a slot of its own."""
-        if self.bridge is None:
-            return
-        if slot in self._asked:
-            self._again.add(slot)
-            return
-
-        def then(answer: Callable[[Any], None], value: Any) -> None:
-            answer(value)
-            if slot in self._again:
-                self._again.discard(slot)
-                self.ask(slot, *args, on_done=on_done, on_error=on_error, stdin=stdin)
-
-        fail = partial(then, on_error or self._note_quietly)
-        self._start(slot, f"regen-vcs {args[0]}", self.bridge.json_argv(*args), partial(then, on_done), fail, as_json=True, stdin=stdin)
-
-    def command(self, slot: str, *args: str, on_done: Callable[[str], None], on_error: Callable[[RegenError], None]) -> None:
-        """`regen-vcs ARGS` in a slot of its own, its stdout as it is: no answer in JSON."""
-        if self.bridge is not None and slot not in self._asked:
-            self._start(slot, f"regen-vcs {args[0]}", self.bridge.argv(*args), on_done, on_error)
-
-    def _note_quietly(self, error: RegenError) -> None:
-        _log.debug("%s (%s)", error.what, error.kind)
-
-    def is_asking(self, slot: str) -> bool:
-        return slot in self._asked
-
     def refresh(self) -> None:
         """Ask for everything that `status` knows; at most one such question at a time."""
         self._full_look = time.monotonic()
         if self.watch:
             self._follow(self.watch.look())
-        self.ask("status", "status", on_done=self._take_status, on_error=self._take_trouble)
+        self.questions.ask("status", "status", on_done=self._take_status, on_error=self._take_trouble)
 
     def refresh_queue(self) -> None:
-        self.ask("queue", "queue", on_done=self._take_queue)
+        self.questions.ask("queue", "queue", on_done=self._take_queue)
 
     def ask_trust(self, slot: str, then: Callable[[Any], None]) -> None:
         """What could run here, and what of it is not allowed: an answer that comes with an error where something is not."""
-        self.ask(slot, "trust", on_done=then, on_error=lambda error: self._take_no_trust(error, then))
+        self.questions.ask(slot, "trust", on_done=then, on_error=lambda error: self._take_no_trust(error, then))
 
     def _take_no_trust(self, error: RegenError, then: Callable[[Any], None]) -> None:
         if error.kind == "invalid":
@@ -250,26 +191,16 @@ class Session(Answers):
         elif error.document:
             then(error.document)
         else:
-            self._note_quietly(error)
+            note_quietly(error)
 
     def refresh_trust(self) -> None:
         self.ask_trust("trust", self._take_trust)
 
     def refresh_working_set(self) -> None:
-        self.ask("workset", "workset", "show", on_done=lambda document: self.documents.update(workset=document))
+        self.questions.ask("workset", "workset", "show", on_done=lambda document: self.documents.update(workset=document))
 
     def refresh_branches(self) -> None:
-        self.ask_git("branches", "for-each-ref", "--format=%(HEAD)%(refname:short)", "--sort=-committerdate", "--count=200", "refs/heads", on_done=self._take_branches)
-
-    def ask_git(self, slot: str, *args: str, on_done: Callable[[str], None], on_error: Callable[[RegenError], None] | None = None) -> None:
-        """`git ARGS` in a slot of its own, its stdout as it is. Nothing is asked where there is no project, or no git."""
-        if self.root is None or self.bridge is None or slot in self._asked:
-            return
-        try:
-            argv = git_argv(self.bridge.environ, *args)
-        except RegenError:
-            return
-        self._start(slot, f"git {args[0]}", argv, on_done, on_error or self._note_quietly)
+        self.questions.ask_git("branches", "for-each-ref", "--format=%(HEAD)%(refname:short)", "--sort=-committerdate", "--count=200", "refs/heads", on_done=self._take_branches)
 
     def select(self, path: str) -> None:
         """Make one asset the selected one, and ask for what is known of it."""
@@ -277,7 +208,7 @@ class Session(Answers):
         row = self.by_path.get(path)
         if row is None:
             return
-        self.ask(f"show {path}", "show", "--", path, on_done=self._take_detail)
+        self.questions.ask(f"show {path}", "show", "--", path, on_done=self._take_detail)
         if row.generator:
             self.need_schema(row.generator)
 
@@ -296,71 +227,15 @@ class Session(Answers):
 
         def fail(error: RegenError) -> None:
             self.no_schemas[generator] = error.what
-            self._note_quietly(error)
+            note_quietly(error)
             for each in self._waiting.pop(generator, ()):
                 each()
 
         self._waiting.setdefault(generator, []).extend([then] if then else [])
-        argv = self.bridge.argv("schema", "--", generator) if self.bridge else []
-        if argv and f"schema {generator}" not in self._asked:
+        slot = f"schema {generator}"
+        if self.bridge and not self.questions.is_asking(slot):
             self.no_schemas.pop(generator, None)
-            self._start(f"schema {generator}", "regen-vcs schema", argv, take, fail, as_json=True)
-
-    # ----------------------------------------------------------------------------------------------------- deeds
-
-    def do(
-        self, title: str, *args: str, paths: Sequence[str] = (), then: Callable[[Any], None] | None = None,
-        otherwise: Callable[[RegenError], None] | None = None, as_json: bool = False, stdin: bytes | None = None, git: bool = False,
-    ) -> Deed | None:  # fmt: skip
-        """Run `regen-vcs ARGS` (or `git ARGS`) for the user. Errors become notices; afterwards everything is looked at again.
-
-        otherwise: is given the error instead of the notice. None where there is nothing to run it with.
-        """
-        if self.bridge is None:
-            self.note("ERROR", "regen-vcs is not installed", "name it in the addon's preferences")
-            return None
-        deed = Deed(title, paths, git=git)
-
-        def finish(value: Any) -> None:
-            self.deeds.remove(deed)
-            self.refresh()
-            if then:
-                then(value)
-
-        def fail(error: RegenError) -> None:
-            self.deeds.remove(deed)
-            self.refresh()
-            if error.kind == "not-trusted":
-                self.refresh_trust()
-            if otherwise and error.kind != "cancelled":
-                otherwise(error)
-            elif error.kind == "cancelled":
-                self.note("INFO", f"{title}: cancelled")
-            else:
-                self.note("ERROR", error.what, error.hint)
-
-        def hear(line: str) -> None:
-            deed.line = line[:200]
-
-        try:
-            argv = git_argv(self.bridge.environ, *args) if git else self.bridge.json_argv(*args) if as_json else self.bridge.argv(*args)
-        except RegenError as error:
-            self.note("ERROR", error.what, error.hint)
-            return None
-        self.deeds.append(deed)
-        deed.job = self.jobs.start(
-            title, argv, cwd=self.root or os.path.dirname(self.blend) or None, environ=self.bridge.environ, on_line=None if as_json else hear,
-            on_done=finish, on_error=fail, as_json=as_json, stdin=stdin,
-        )  # fmt: skip
-        return deed
-
-    def cancel(self, deed: Deed | None = None) -> int:
-        """Cancel one deed, or all; how many."""
-        chosen = [deed] if deed else list(self.deeds)
-        for each in chosen:
-            if each.job is not None:
-                self.jobs.cancel(each.job)
-        return len(chosen)
+            self.questions.ask_text(slot, "schema", "--", generator, on_done=take, on_error=fail, as_json=True)
 
     def note(self, level: str, text: str, hint: str = "", part: str = "") -> None:
         """Something to be read; the same again is said once."""
@@ -392,7 +267,7 @@ class Session(Answers):
             self.refresh_generators()
 
     def refresh_generators(self) -> None:
-        self.ask("generators", "schema", on_done=self._take_generators)
+        self.questions.ask("generators", "schema", on_done=self._take_generators)
 
     def wait(self, timeout: float = 600) -> bool:
         """Headless: until every job is through, those that they start included. False if it takes longer than `timeout` seconds."""

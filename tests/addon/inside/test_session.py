@@ -194,6 +194,6 @@ def test_what_is_asked_while_the_same_question_fails_is_asked_again(session, pro
     assert message(session) is None
     failed = []
     for _ in range(3):
-        session.ask("show nothing", "show", "--", "nothing.png", on_done=failed.append, on_error=failed.append)
+        session.questions.ask("show nothing", "show", "--", "nothing.png", on_done=failed.append, on_error=failed.append)
     session.wait(60)
     assert len(failed) == 2 and all(isinstance(each, Exception) for each in failed)
