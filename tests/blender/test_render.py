@@ -13,6 +13,7 @@ from PIL import Image
 from regen_vcs import media
 from regen_vcs.errors import Interrupted
 from tests.blender.conftest import LINKED
+from tests.patience import BUSY
 
 pytestmark = pytest.mark.needs("blender")
 
@@ -148,7 +149,7 @@ def test_a_cancelled_render_is_gone_within_two_seconds(bench):
 
     with pytest.raises(Interrupted):
         bench.render("a.png", params={"samples": 1_000_000, "width": 256, "height": 256}, cancelled=cancelled, on_progress=on_progress)
-    assert time.monotonic() - ended["asked"] < 2.0
+    assert time.monotonic() - ended["asked"] < 2 + BUSY
     left = [name for name in os.listdir("/proc") if name.isdigit() and bench.root in _arguments(name)]
     assert left == []
 

@@ -11,6 +11,7 @@ from regen_vcs.errors import Interrupted
 from regen_vcs.generators.base import JobFailed
 from regen_vcs.generators.comfyui.run import Patience
 from tests.comfyui.conftest import painting, picture, wait_for
+from tests.patience import BUSY
 
 
 def slow(steps: int) -> dict:
@@ -108,7 +109,7 @@ def test_a_server_that_never_comes_back_is_named_in_time(bench, server):
     started = time.monotonic()
     with pytest.raises(JobFailed, match=f"the server {server.url} went away and did not come back within"):
         job.result()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 1 + BUSY
 
 
 def test_a_server_that_forgets_again_and_again_is_given_up(bench, server):
@@ -157,7 +158,7 @@ def test_a_cancel_interrupts_what_runs(bench, server):
     started = time.monotonic()
     with pytest.raises(Interrupted):
         job.result()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 1 + BUSY
     wait_for(lambda: server.executor.running is None, 3)
     assert not server.files()
 

@@ -18,6 +18,7 @@ from regen_vcs.generators.client import RunnerClient
 from regen_vcs.generators.model_hash import hash_model
 from regen_vcs.generators.scratch import Scratch
 from tests.diffusers.conftest import build_tiny
+from tests.patience import BUSY
 
 pytestmark = pytest.mark.pipelines
 
@@ -130,7 +131,7 @@ def test_cancel_takes_a_step(make):
 
     with pytest.raises(Interrupted):
         make(client, steps=500, width=256, height=256, cancelled=cancelled, progress=progress)
-    assert time.monotonic() - stopped_at[0] < 3.0
+    assert time.monotonic() - stopped_at[0] < 3 + BUSY
     assert not client.alive
 
 

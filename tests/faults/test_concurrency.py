@@ -84,15 +84,15 @@ def hold(film, seconds: float) -> tuple[subprocess.Popen, float]:
 
 def test_hooks_leave_after_two_seconds_and_verbs_wait(home):
     film = Film(home, count=8)
-    holder, began = hold(film, 7)
+    holder, began = hold(film, 10)
     done = film.project.git("switch", "-q", "one")
     took = time.monotonic() - began
-    assert 1.9 < took < 6.5
+    assert 1.9 < took < 9.5
     assert "another regen-vcs is at work in this worktree and will do this too" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     film.branch = "one"
     done = film.project.regen("sync")
-    assert time.monotonic() - began > 6.9
+    assert time.monotonic() - began > 9.9
     assert "waiting" in done.stderr
     holder.wait()
     film.assert_synced()
@@ -165,7 +165,7 @@ def test_a_switch_while_the_hook_regenerates(workshop):
     project = workshop.project
     project.git("switch", "-qc", "plain")
     project.git("switch", "-qc", "made")
-    workshop.recipe("made.dat", 1.5)
+    workshop.recipe("made.dat", 4)
     project.regen("regenerate", "made.dat")
     project.commit("made")
     accepted = project.path("made.dat").read_bytes()
@@ -176,9 +176,8 @@ def test_a_switch_while_the_hook_regenerates(workshop):
     project.git(*QUIET, "switch", "-q", "made")
     first = start(workshop, ["hook", "post-checkout", "a", "b", "1"])  # git itself has done its part
     assert workshop.started(before + 1), first.communicate()
-    began = time.monotonic()
-    project.git("switch", "-q", "plain")
-    assert time.monotonic() - began < 1.9, "the second switch waits for nobody"
+    second = project.git("switch", "-q", "plain")
+    assert first.poll() is None and "another regen-vcs" not in second.stderr, "the second switch waits for nobody"
     first.communicate()
     assert first.returncode == 0
     assert not project.path("made.dat").exists(), "its recipe is not on this branch"

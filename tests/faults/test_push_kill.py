@@ -77,7 +77,9 @@ def test_a_writer_killed_mid_push(home):
     film = _Store(home)
     rng = random.Random(int(os.environ.get("REGEN_TEST_SEED", "21")))
     killed = half = 0
-    for number in range(50):
+    for number in range(200):
+        if number >= 50 and killed > 25 and half > 15:
+            break
         killed += kill_mid_push(film, rng)
         objects = film.objects()
         assert all(blake3(data).hexdigest() == name for name, data in objects.items())

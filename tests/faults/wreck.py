@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from blake3 import blake3
@@ -136,6 +136,14 @@ class Killer:
         self._film, self._argv, self._rng = film, argv, rng
         self.killed = 0
         self._seconds: float | None = None
+
+    def rounds(self, count: int, *, kills: int) -> Iterator[int]:
+        """Numbers of rounds to strike in: `count`, and more where the command was not alive often enough to be killed."""
+        for number in range(4 * count):
+            if number >= count and self.killed >= kills:
+                break
+            yield number
+        assert self.killed >= kills
 
     def strike(self) -> None:
         """Start the command and kill its group, most often in the later part of its life: the start is only imports."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PYTHON
+from tests.patience import BUSY
 from tests.real_git.test_queue import SCRIPT, SLEEPY, background_workers, jobs, lose, slow, wait_until
 
 BAD = """
@@ -140,7 +141,7 @@ def test_whatever_a_generator_does_is_one_failed_job_with_its_log_and_a_reason(f
         assert len(log) < 3 << 20 and "bytes left out" in log and log.endswith("the end\n")
     assert not film.path("bad.txt").exists() and not (tmp_path / "escaped.txt").exists()
     assert list((film.user.cache / "scratch").iterdir()) == [], "nothing is left lying about"
-    assert wait_until(lambda: sleepers(331, 332) == [], 4)
+    assert wait_until(lambda: sleepers(331, 332) == [], 4 + BUSY)
     assert film.status()["bad.txt"] == "failed"
 
 
@@ -201,7 +202,7 @@ def test_a_captured_switch_does_not_wait_for_what_it_has_queued(busy, tmp_path):
     environ = Path(f"/proc/{worker}/environ").read_text().split("\0")
     assert not [each for each in environ if each.startswith("GIT_") and not each.startswith("GIT_CONFIG")], environ
     busy.regen("queue", "cancel", "--all")
-    assert wait_until(lambda: sleepers(333) == [], 4)
+    assert wait_until(lambda: sleepers(333) == [], 4 + BUSY)
 
 
 def test_a_switch_in_the_middle_of_a_run_gets_the_branches_own(busy, tmp_path):
@@ -280,7 +281,7 @@ def test_a_worker_ends_with_its_repository_and_what_it_runs_too(film, start):
     assert wait_until(lambda: sleepers(334) != [])
     vanish(film.root)
     assert "the repository is gone" in worker.communicate(timeout=20)[0]
-    assert wait_until(lambda: sleepers(334) == [], 4)
+    assert wait_until(lambda: sleepers(334) == [], 4 + BUSY)
     assert not film.root.exists(), "nor does it come back as an empty shell"
 
 

@@ -16,6 +16,7 @@ import pytest
 from regen_vcs.errors import Interrupted
 from regen_vcs.generators.client import RunnerClient
 from regen_vcs.generators.scratch import Scratch, collect_output
+from tests.patience import BUSY
 
 PLUGIN = '''
 import os, subprocess, sys, time
@@ -202,7 +203,7 @@ def test_cancel_takes_less_than_two_seconds(bench, do):
     event, times = threading.Event(), []
     with pytest.raises(Interrupted):
         bench(do, cancelled=event, started=cancel_when_started(event, times))
-    assert time.monotonic() - times[0] < 2
+    assert time.monotonic() - times[0] < 2 + BUSY
     assert not bench.client.alive
     assert bench("nothing").ok
 
@@ -218,7 +219,7 @@ def test_cancel_from_another_thread(bench):
 
     with pytest.raises(Interrupted):
         bench("deaf", cancelled=event, started=cancel)
-    assert time.monotonic() - times[0] < 2.5
+    assert time.monotonic() - times[0] < 2 + BUSY
 
 
 def test_the_timeout_of_a_table_holds_for_any_generator(bench, monkeypatch):
@@ -226,7 +227,7 @@ def test_the_timeout_of_a_table_holds_for_any_generator(bench, monkeypatch):
     started = time.monotonic()
     result = bench("deaf", generator="odd:slow", table={"uses": "odd", "timeout": "1s"})
     assert result.reason == "took longer than its timeout of 1.0 s"
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 2 + BUSY
     assert bench("nothing").ok
 
 

@@ -190,9 +190,9 @@ def test_a_header_that_runs_in_circles_ends(tmp_path):
     circle = struct.pack("<HHHIII", 1, 256, 3, 1, 9, 8)
     for data in (b"II*\0" + struct.pack("<I", 8) + circle, b"\0\0\0\x10ftypisom" + bytes(4) + (b"\0\0\0\x08free" * 50000)):
         path.write_bytes(data)
-        started = time.monotonic()
+        started = time.process_time()
         look_into(path)
-        assert time.monotonic() - started < 2
+        assert time.process_time() - started < 2
 
 
 def test_a_file_that_shrinks_to_nothing(tmp_path):

@@ -12,6 +12,7 @@ from addon_parts.bridge import Bridge, Command, child_environ
 from addon_parts.jobs import CANCELLED, DONE, FAILED, Jobs
 
 from tests.addon.unit.test_bridge import is_gone
+from tests.patience import BUSY
 
 ENVIRON = child_environ(os.environ)
 
@@ -111,7 +112,7 @@ def test_cancel_returns_at_once_and_ends_the_children_too(jobs, tmp_path):
     before = time.monotonic()
     jobs.cancel(job)
     jobs.cancel(job)
-    assert time.monotonic() - before < 0.2
+    assert time.monotonic() - before < 1
     assert jobs.wait(10) and job.state == CANCELLED
     assert [error.kind for error in heard.errors] == ["cancelled"] and heard.answers == []
     assert is_gone(int(note.read_text()))
@@ -140,7 +141,7 @@ def test_shut_down_calls_nobody_and_leaves_nothing(tmp_path):
     wait_for(jobs, lambda: heard.lines)
     before = time.monotonic()
     jobs.shut_down(2)
-    assert time.monotonic() - before < 4
+    assert time.monotonic() - before < 2 + BUSY
     assert is_gone(int(note.read_text()))
     assert jobs.pump() is False and heard.errors == [] and heard.answers == []
     late = start(jobs, "print(1)", heard)

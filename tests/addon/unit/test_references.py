@@ -125,9 +125,9 @@ def test_any_path_of_a_hostile_file_gives_a_finding_inside_the_project(path, fol
 def test_many():
     assets = [Asset(f"shots/{n:04d}/sky.####.png", f"h{n}") for n in range(3000)]
     uses = [Use("i", f"//{n:04d}/sky.0001.png", ROOT + "/shots") for n in range(3000)]
-    before = time.perf_counter()
+    before = time.process_time()
     found = match_uses(uses, Catalogue(assets), root=ROOT, exists=lambda _: True)
-    assert {each.status for each in found} == {MATCHED} and time.perf_counter() - before < 2
+    assert {each.status for each in found} == {MATCHED} and time.process_time() - before < 2
 
 
 def test_a_number_in_a_name_is_a_part_of_it():
