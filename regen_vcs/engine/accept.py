@@ -9,22 +9,17 @@ from regen_vcs.engine.desired import Desired, read_sidecar_bytes
 from regen_vcs.engine.in_place_editing import accept_in_place, refuse_other
 from regen_vcs.engine.in_place_settling import take_over
 from regen_vcs.engine.in_place_snapshot import include, reread
+from regen_vcs.engine.keeping import rescue_edited, store_files
 from regen_vcs.engine.named_takes import NamedTake
 from regen_vcs.engine.observe import frame_number, size_of_files
+from regen_vcs.engine.plan_execution import Executor, tidy_spare
 from regen_vcs.engine.recipe_changes import differences, refuse_cycle
+from regen_vcs.engine.remembering import remember
 from regen_vcs.engine.rescue import keep_documents
 from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
-from regen_vcs.engine.sync import (
-    Executor,
-    Snapshot,
-    WorktreeLock,
-    has_all,
-    look,
-    remember,
-    rescue_edited,
-    store_files,
-    tidy_spare,
-)
+from regen_vcs.engine.snapshot import Snapshot, look
+from regen_vcs.engine.sources import has_all
+from regen_vcs.engine.sync import WorktreeLock
 from regen_vcs.engine.takes import measure, output_of_record
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError

@@ -26,7 +26,9 @@ from regen_vcs.engine.observe import (
     size_of_files,
 )
 from regen_vcs.engine.recovered import keep_recovery, record_recovery, recovery_of, with_recovery
-from regen_vcs.engine.sync import Snapshot, WorktreeLock, look, remember
+from regen_vcs.engine.remembering import remember
+from regen_vcs.engine.snapshot import Snapshot, look
+from regen_vcs.engine.sync import WorktreeLock
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError
 from regen_vcs.git import index

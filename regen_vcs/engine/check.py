@@ -18,11 +18,12 @@ from regen_vcs.engine.check_inputs import Lineage
 from regen_vcs.engine.in_place_documents import read_in_place, write_in_place
 from regen_vcs.engine.in_place_filter import looks_like_document, read_documents
 from regen_vcs.engine.in_place_paths import kept_in_place
+from regen_vcs.engine.keeping import store_files
 from regen_vcs.engine.memory import EMPTY_ROW
 from regen_vcs.engine.observe import observe, read_manifest
 from regen_vcs.engine.project_file import ProjectFile
 from regen_vcs.engine.sidecars import write_in_tree
-from regen_vcs.engine.sync import WorktreeLock, store_files
+from regen_vcs.engine.sync import WorktreeLock
 from regen_vcs.engine.workspace import PROJECT_FILE, Workspace
 from regen_vcs.errors import InvalidError, NewerFormat, RegenError, UsageError
 from regen_vcs.git.history import Staged, staged_changes

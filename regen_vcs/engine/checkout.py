@@ -7,7 +7,8 @@ from collections import namedtuple
 from collections.abc import Callable
 
 from regen_vcs.engine import in_place_sync
-from regen_vcs.engine.sync import FILTER, Outcome, Trigger, sync
+from regen_vcs.engine.plan_execution import Outcome
+from regen_vcs.engine.sync import FILTER, Trigger, sync
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
 from regen_vcs.model.plan import FETCH, PAID, QUEUE, REFUSE, REGENERATE, Plan, Step

@@ -16,8 +16,10 @@ from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.in_place_documents import is_in_place
 from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.models import configured_model
+from regen_vcs.engine.remembering import remember
 from regen_vcs.engine.sidecars import has_sidecar
-from regen_vcs.engine.sync import WorktreeLock, look, remember
+from regen_vcs.engine.snapshot import look
+from regen_vcs.engine.sync import WorktreeLock
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, UsageError
 from regen_vcs.generators import registry

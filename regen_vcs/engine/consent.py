@@ -14,7 +14,7 @@ from blake3 import blake3
 from regen_vcs import __version__
 from regen_vcs.engine.in_place_snapshot import look_at_both, user_look
 from regen_vcs.engine.project_file import ProjectFile
-from regen_vcs.engine.sync import Snapshot, look
+from regen_vcs.engine.snapshot import Snapshot, look
 from regen_vcs.engine.trust import TrustItem, read_item, repository_items, trust_all, trust_store
 from regen_vcs.engine.trust_difference import difference
 from regen_vcs.engine.workspace import Workspace

@@ -15,7 +15,7 @@ from blake3 import blake3
 from regen_vcs.engine.documents import read_document, write_document
 from regen_vcs.engine.in_place_snapshot import reread
 from regen_vcs.engine.recipe_changes import refuse_cycle
-from regen_vcs.engine.sync import Snapshot
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.engine.trust import require_trust
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError

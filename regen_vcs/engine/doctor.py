@@ -13,7 +13,7 @@ from regen_vcs.engine.check import media_in_git
 from regen_vcs.engine.finding import NOTE, OK, PROBLEM, Finding, count, some
 from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.project_file import ProjectFile
-from regen_vcs.engine.sync import Snapshot
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.engine.trust import repository_items, trust_store
 from regen_vcs.engine.workspace import PROJECT_FILE, Workspace
 from regen_vcs.errors import RegenError, UsageError

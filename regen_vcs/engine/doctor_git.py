@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from regen_vcs.engine.finding import NOTE, OK, PROBLEM, Finding, count, some
 from regen_vcs.engine.setup import launcher
-from regen_vcs.engine.sync import Snapshot
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.git import attributes, config, index, install
 from regen_vcs.git.managed_block import read_file
 from regen_vcs.git.repo import Repo

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from regen_vcs.engine.finding import NOTE, OK, PROBLEM, Finding, count, some
 from regen_vcs.engine.in_place import BYTES, DAMAGED, has_filter, is_used, look_in_place
 from regen_vcs.engine.in_place_sync import waits_for_bytes
-from regen_vcs.engine.sync import Snapshot
+from regen_vcs.engine.snapshot import Snapshot
 
 
 def examine_in_place(snapshot: Snapshot) -> Iterator[Finding]:

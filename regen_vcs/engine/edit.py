@@ -12,14 +12,18 @@ from regen_vcs.engine.graph import dependants_of
 from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.in_place_editing import check_layout_stays, move_in_place, remove_in_place
 from regen_vcs.engine.in_place_snapshot import look_at_both
+from regen_vcs.engine.keeping import rescue
 from regen_vcs.engine.memory import EMPTY_ROW
 from regen_vcs.engine.observe import frame_number, list_files
 from regen_vcs.engine.past_outputs import note_moved
+from regen_vcs.engine.plan_execution import Executor
 from regen_vcs.engine.planner import is_edited
 from regen_vcs.engine.recipe_changes import differences, refuse_cycle
+from regen_vcs.engine.remembering import remember
 from regen_vcs.engine.rescue import keep_documents
 from regen_vcs.engine.sidecars import write_in_tree
-from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, remember, rescue
+from regen_vcs.engine.snapshot import Snapshot, look
+from regen_vcs.engine.sync import WorktreeLock
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError, UsageError
 from regen_vcs.git import index

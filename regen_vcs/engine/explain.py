@@ -15,13 +15,16 @@ from regen_vcs.engine.definitions import Definitions
 from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.in_place_snapshot import user_look
 from regen_vcs.engine.in_place_sync import follow
+from regen_vcs.engine.plan_execution import Outcome
 from regen_vcs.engine.project_file import ProjectFile
 from regen_vcs.engine.prospects import estimate_seconds
 from regen_vcs.engine.provenance import Past, describe_inputs, document_path, find_asset, readable_recipe
 from regen_vcs.engine.recipe_changes import differences
 from regen_vcs.engine.remotes import where_it_was
+from regen_vcs.engine.snapshot import Snapshot
+from regen_vcs.engine.sources import has_all
 from regen_vcs.engine.status import Status, Survey, in_store
-from regen_vcs.engine.sync import BY_HAND, Outcome, Snapshot, has_all, sync
+from regen_vcs.engine.sync import BY_HAND, sync
 from regen_vcs.engine.takes import output_of_record
 from regen_vcs.engine.trust import untrusted_reason
 from regen_vcs.engine.workspace import PROJECT_FILE, Workspace

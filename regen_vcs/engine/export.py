@@ -15,7 +15,7 @@ from regen_vcs.engine.desired import Desired, read_sidecar_bytes
 from regen_vcs.engine.export_file import ExportFile
 from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.sidecars import has_sidecar
-from regen_vcs.engine.sync import Snapshot
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, NewerFormat, RegenError
 from regen_vcs.git import index

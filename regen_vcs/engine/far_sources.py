@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 from regen_vcs.engine.connections import HOOK_PATIENCE, PATIENCE, Connections
 from regen_vcs.engine.desired import Desired
+from regen_vcs.engine.plan_execution import Outcome
 from regen_vcs.engine.planner import Bring
 from regen_vcs.engine.presence import find_held
 from regen_vcs.engine.remotes import active_remotes
-from regen_vcs.engine.sync import Outcome
 from regen_vcs.engine.threading_over import over
 from regen_vcs.engine.transfer import Bytes, Fetching, Meter, estimate_seconds
 from regen_vcs.engine.workspace import Workspace

@@ -13,18 +13,14 @@ from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.in_place_editing import fetch_in_place
 from regen_vcs.engine.in_place_snapshot import include, look_at_both
 from regen_vcs.engine.in_place_takes import noted_takes
+from regen_vcs.engine.keeping import rescue
 from regen_vcs.engine.memory import EMPTY_ROW
+from regen_vcs.engine.plan_execution import Executor, tidy_spare
 from regen_vcs.engine.planner import is_edited
-from regen_vcs.engine.sync import (
-    Executor,
-    Snapshot,
-    WorktreeLock,
-    has_all,
-    look,
-    remember,
-    rescue,
-    tidy_spare,
-)
+from regen_vcs.engine.remembering import remember
+from regen_vcs.engine.snapshot import Snapshot, look
+from regen_vcs.engine.sources import has_all
+from regen_vcs.engine.sync import WorktreeLock
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError
 

@@ -9,8 +9,8 @@ from regen_vcs.engine.connections import Connections
 from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.offers import Offer, offers_for
 from regen_vcs.engine.remotes import active_remotes, remote_named
+from regen_vcs.engine.sources import has_all
 from regen_vcs.engine.status import survey
-from regen_vcs.engine.sync import has_all
 from regen_vcs.engine.transfer import Bytes, Fetching, Meter
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError

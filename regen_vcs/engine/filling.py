@@ -16,16 +16,9 @@ from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.gc.background import missing_bytes
 from regen_vcs.engine.making import enqueue_jobs
 from regen_vcs.engine.queue import BACKGROUND, CANCELLED, ENDED, FAILED, Queue, newest
-from regen_vcs.engine.sync import (
-    BY_HAND,
-    Snapshot,
-    Trigger,
-    add_inputs_from_outside,
-    find_sources,
-    has_all,
-    look,
-    sync,
-)
+from regen_vcs.engine.snapshot import Snapshot, look
+from regen_vcs.engine.sources import add_inputs_from_outside, find_sources, has_all
+from regen_vcs.engine.sync import BY_HAND, Trigger, sync
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
 from regen_vcs.git.roots import worktrees

@@ -14,7 +14,7 @@ from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.observe import manifest_of, read_manifest
 from regen_vcs.engine.prospects import prospects_of
-from regen_vcs.engine.sync import Snapshot
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
 from regen_vcs.git import config as git_config

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from regen_vcs.engine.provenance import input_state
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.engine.status import Survey, survey_all
-from regen_vcs.engine.sync import Snapshot
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError
 from regen_vcs.model.dependency_graph import ASSET, FILE, ROOT, Edge, Graph, Node, find_cycles

@@ -16,7 +16,7 @@ from regen_vcs.platform.tree import TEMP_PREFIX
 
 TYPE_CHECKING = False  # as typing has it: importing that costs a hook 10 ms
 if TYPE_CHECKING:
-    from regen_vcs.engine.sync import Snapshot
+    from regen_vcs.engine.snapshot import Snapshot
 
 # What a killed process may leave beside an asset; the next sync that touches the folder does not mind it.
 _LEFTOVERS = f"{TEMP_PREFIX}*"

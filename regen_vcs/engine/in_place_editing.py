@@ -10,7 +10,8 @@ from regen_vcs.engine.in_place_documents import is_in_place, write_in_place
 from regen_vcs.engine.in_place_settling import show, take_over
 from regen_vcs.engine.in_place_snapshot import seen_in_place
 from regen_vcs.engine.in_place_takes import note_take, noted_takes
-from regen_vcs.engine.sync import Snapshot, rescue
+from regen_vcs.engine.keeping import rescue
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.engine.takes import measure, output_of_record
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError, UsageError

@@ -12,7 +12,8 @@ from regen_vcs.engine.in_place_documents import read_in_place, tell_git, write_i
 from regen_vcs.engine.in_place_snapshot import include_again, seen_in_place
 from regen_vcs.engine.in_place_sync import put_bytes
 from regen_vcs.engine.in_place_takes import NotedTake, note_take
-from regen_vcs.engine.sync import Snapshot, rescue
+from regen_vcs.engine.keeping import rescue
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.engine.takes import measure
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError

@@ -10,7 +10,7 @@ from regen_vcs.engine.in_place_paths import kept_in_place
 from regen_vcs.engine.observe import FOREIGN as FOREIGN_SEEN
 from regen_vcs.engine.planner import ABSENT as NOTHING_SEEN
 from regen_vcs.engine.planner import Observed
-from regen_vcs.engine.sync import Snapshot, look
+from regen_vcs.engine.snapshot import Snapshot, look
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError
 from regen_vcs.model.recipe import Output, Recipe, recipe_bytes

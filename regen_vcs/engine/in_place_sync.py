@@ -19,8 +19,10 @@ from regen_vcs.engine.in_place import (
 from regen_vcs.engine.in_place_documents import tell_git
 from regen_vcs.engine.in_place_filter import IN_PLACE, classify
 from regen_vcs.engine.in_place_snapshot import look_at_both
+from regen_vcs.engine.plan_execution import Outcome, as_regen_error
 from regen_vcs.engine.sidecars import write_in_tree
-from regen_vcs.engine.sync import Outcome, Trigger, as_regen_error, find_sources
+from regen_vcs.engine.sources import find_sources
+from regen_vcs.engine.sync import Trigger
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
 from regen_vcs.model.plan import FETCH, MATERIALISE, QUEUE, REFUSE, REGENERATE, Step

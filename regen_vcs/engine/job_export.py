@@ -10,7 +10,7 @@ from regen_vcs.engine.in_place_snapshot import user_look
 from regen_vcs.engine.job_file import write_job
 from regen_vcs.engine.job_inputs import JobInputs
 from regen_vcs.engine.production import make_order
-from regen_vcs.engine.sync import Snapshot
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.engine.take_filing import Order
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError, UsageError

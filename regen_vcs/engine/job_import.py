@@ -10,7 +10,7 @@ from regen_vcs.engine.job_archive import Archive
 from regen_vcs.engine.job_file import PortableJob, order_of
 from regen_vcs.engine.job_result import PortableResult, open_result, unpack_result
 from regen_vcs.engine.settling import Made, settle
-from regen_vcs.engine.sync import Snapshot
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.engine.take_filing import Order, Take, TakeFiling
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import CorruptionError, InvalidError, RegenError

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from regen_vcs.engine.named_roots import RootAway
 from regen_vcs.engine.observe import member_path, read_manifest
-from regen_vcs.engine.sync import Snapshot
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.engine.take_filing import Order
 from regen_vcs.errors import CorruptionError, RegenError
 from regen_vcs.generators.scratch import Scratch

@@ -24,7 +24,8 @@ from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.memory import Row
 from regen_vcs.engine.observe import read_manifest
 from regen_vcs.engine.restoring import Candidate
-from regen_vcs.engine.sync import Snapshot, has_all
+from regen_vcs.engine.snapshot import Snapshot
+from regen_vcs.engine.sources import has_all
 from regen_vcs.engine.takes import output_of_record, recipe_of_key
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError

@@ -16,8 +16,8 @@ from regen_vcs.engine.queue import BLOCKED, MISSING, QUEUED, USER, Job, Owner, Q
 from regen_vcs.engine.queue_database import PATIENCE
 from regen_vcs.engine.requests import requests_for
 from regen_vcs.engine.settling import Made, settle
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.engine.status import remember_quietly, staleness
-from regen_vcs.engine.sync import Snapshot
 from regen_vcs.engine.worker import Present, Worker, finish_request
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError, Withdrawn

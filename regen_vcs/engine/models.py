@@ -14,7 +14,9 @@ from regen_vcs.engine.definitions import Definitions
 from regen_vcs.engine.documents import read_document, write_document
 from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.model_files import Located, ModelFiles
-from regen_vcs.engine.sync import Snapshot, WorktreeLock, look, remember
+from regen_vcs.engine.remembering import remember
+from regen_vcs.engine.snapshot import Snapshot, look
+from regen_vcs.engine.sync import WorktreeLock
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
 from regen_vcs.model.model_reference import identity_of

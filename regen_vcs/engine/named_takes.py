@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from regen_vcs.engine.in_place_filter import looks_like_document
 from regen_vcs.engine.past_outputs import PastOutput, past_outputs
 from regen_vcs.engine.provenance import describe_take, document_path, find_asset, take_records
+from regen_vcs.engine.sources import has_all
 from regen_vcs.engine.status import Status
-from regen_vcs.engine.sync import has_all
 from regen_vcs.engine.takes import output_of_record, recipe_of_key
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError, UsageError

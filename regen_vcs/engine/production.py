@@ -19,7 +19,7 @@ from regen_vcs.engine.job_inputs import JobInputs, job_spec
 from regen_vcs.engine.models import models_of_job
 from regen_vcs.engine.named_roots import RootAway
 from regen_vcs.engine.showing import note_shown
-from regen_vcs.engine.sync import Snapshot
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.engine.take_filing import JobFailed, Order, Take, TakeFiling
 from regen_vcs.engine.trust import require_trust
 from regen_vcs.errors import Interrupted, RegenError

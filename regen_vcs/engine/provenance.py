@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from regen_vcs.engine.desired import Desired, read_sidecar_bytes
 from regen_vcs.engine.in_place_filter import looks_like_document
 from regen_vcs.engine.sidecars import has_sidecar
+from regen_vcs.engine.snapshot import Snapshot
+from regen_vcs.engine.sources import has_all
 from regen_vcs.engine.status import Status, Survey, in_store, survey
-from regen_vcs.engine.sync import Snapshot, has_all
 from regen_vcs.engine.takes import output_of_record
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 
 from regen_vcs.engine.accepted import Accepted
 from regen_vcs.engine.connections import Connections
+from regen_vcs.engine.keeping import store_files
 from regen_vcs.engine.known_remotely import KnownRemotely
 from regen_vcs.engine.memory import EMPTY_ROW
 from regen_vcs.engine.observe import read_manifest
@@ -20,7 +21,6 @@ from regen_vcs.engine.offers import records_to_offer
 from regen_vcs.engine.planner import Observed
 from regen_vcs.engine.presence import find_held
 from regen_vcs.engine.release import release_kept
-from regen_vcs.engine.sync import store_files
 from regen_vcs.engine.threading_over import over
 from regen_vcs.engine.transfer import Meter, note_speed
 from regen_vcs.engine.workspace import Workspace

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.memory import EMPTY_ROW
-from regen_vcs.engine.sync import Snapshot, look
+from regen_vcs.engine.snapshot import Snapshot, look
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
 from regen_vcs.model.facts import facts_of_recipe

@@ -21,12 +21,16 @@ from regen_vcs.engine.compose import Composer, check_new_asset
 from regen_vcs.engine.definitions import Definitions
 from regen_vcs.engine.filing import file_output
 from regen_vcs.engine.ignoring import refresh_ignores
+from regen_vcs.engine.keeping import rescue
 from regen_vcs.engine.memory import EMPTY_ROW
+from regen_vcs.engine.plan_execution import Executor, tidy_spare
 from regen_vcs.engine.planner import is_edited
 from regen_vcs.engine.recipe_changes import refuse_cycle
 from regen_vcs.engine.recorded_inputs import InputHashes
+from regen_vcs.engine.remembering import remember
 from regen_vcs.engine.sidecars import has_sidecar, read_sidecar, write_sidecar
-from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, remember, rescue, tidy_spare
+from regen_vcs.engine.snapshot import Snapshot, look
+from regen_vcs.engine.sync import WorktreeLock
 from regen_vcs.engine.takes import record_of_output
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError, UsageError

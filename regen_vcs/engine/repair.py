@@ -17,10 +17,12 @@ from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.in_place_snapshot import user_look
 from regen_vcs.engine.memory import EMPTY_ROW
 from regen_vcs.engine.recipe_changes import refuse_cycle
+from regen_vcs.engine.remembering import remember
 from regen_vcs.engine.repair_inputs import Found, Misplaced, Unsure, readable_but_for_inputs
 from regen_vcs.engine.repair_stores import Stock, adopt, find_stock
 from regen_vcs.engine.sidecars import write_in_tree
-from regen_vcs.engine.sync import Snapshot, WorktreeLock, look, remember
+from regen_vcs.engine.snapshot import Snapshot, look
+from regen_vcs.engine.sync import WorktreeLock
 from regen_vcs.engine.whereabouts import Whereabouts
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError

@@ -13,7 +13,7 @@ from collections import namedtuple
 from collections.abc import Iterator
 
 from regen_vcs.engine.desired import Desired, read_sidecar_bytes
-from regen_vcs.engine.sync import Snapshot
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.engine.whereabouts import Whereabouts
 from regen_vcs.errors import InvalidError
 from regen_vcs.model.canonical import parse_json

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from regen_vcs.engine.config import Settings
 from regen_vcs.engine.observe import read_manifest
-from regen_vcs.engine.sync import Snapshot
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError
 from regen_vcs.git import config as git_config

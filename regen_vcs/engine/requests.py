@@ -8,7 +8,7 @@ from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.prospects import estimate_seconds
 from regen_vcs.engine.queue import Queue, Request
 from regen_vcs.engine.scheduling import downstream_seconds, find_cycle
-from regen_vcs.engine.sync import Snapshot
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.errors import InvalidError, RegenError
 from regen_vcs.generators import registry
 

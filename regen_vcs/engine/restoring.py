@@ -17,8 +17,10 @@ from regen_vcs.engine.in_place_paths import kept_in_place
 from regen_vcs.engine.in_place_snapshot import look_at_both
 from regen_vcs.engine.memory import EMPTY_ROW
 from regen_vcs.engine.project_file import FIRST_PROJECT_FILE
+from regen_vcs.engine.remembering import remember
 from regen_vcs.engine.sidecars import write_in_tree
-from regen_vcs.engine.sync import Snapshot, WorktreeLock, look, remember
+from regen_vcs.engine.snapshot import Snapshot, look
+from regen_vcs.engine.sync import WorktreeLock
 from regen_vcs.engine.workspace import PROJECT_FILE, Workspace
 from regen_vcs.errors import InvalidError, NewerFormat, RegenError, UsageError
 from regen_vcs.git import index

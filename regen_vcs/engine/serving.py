@@ -16,7 +16,7 @@ from regen_vcs.engine.making import force_since, is_up_to_date
 from regen_vcs.engine.production import Order, Take, make_order
 from regen_vcs.engine.queue import Job, Owner, open_queue
 from regen_vcs.engine.settling import Made, settle
-from regen_vcs.engine.sync import Snapshot
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.engine.worker import Obsolete, Present, Worker
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError

@@ -14,10 +14,14 @@ from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.in_place_settling import settle_take
 from regen_vcs.engine.in_place_snapshot import adopt, include, reread
+from regen_vcs.engine.keeping import rescue_edited
 from regen_vcs.engine.memory import EMPTY_ROW
+from regen_vcs.engine.plan_execution import Executor, tidy_spare
 from regen_vcs.engine.production import JobFailed, Take
+from regen_vcs.engine.remembering import remember
 from regen_vcs.engine.sidecars import read_sidecar, write_sidecar
-from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, look, remember, rescue_edited, tidy_spare
+from regen_vcs.engine.snapshot import Snapshot, look
+from regen_vcs.engine.sync import WorktreeLock
 from regen_vcs.engine.takes import measure
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import NotTrusted, RegenError

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import regen_vcs
 from regen_vcs.engine.ignoring import refresh_ignores
 from regen_vcs.engine.project_file import FIRST_PROJECT_FILE
-from regen_vcs.engine.sync import look
+from regen_vcs.engine.snapshot import look
 from regen_vcs.engine.trust import trust_store
 from regen_vcs.engine.workspace import PROJECT_FILE, Workspace
 from regen_vcs.errors import RegenError, UsageError

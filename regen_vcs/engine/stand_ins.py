@@ -11,8 +11,8 @@ from collections.abc import Callable
 from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.drawn_files import DrawnFiles
 from regen_vcs.engine.prospects import estimate_seconds
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.engine.status import survey
-from regen_vcs.engine.sync import Snapshot
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError
 from regen_vcs.model.quantities import human_duration

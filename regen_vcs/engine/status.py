@@ -13,12 +13,16 @@ from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.in_place_snapshot import include
 from regen_vcs.engine.in_place_sync import is_wanted
 from regen_vcs.engine.in_place_takes import NotedTake, noted_takes
+from regen_vcs.engine.keeping import store_files
 from regen_vcs.engine.memory import EMPTY_ROW, Row
 from regen_vcs.engine.observe import size_of_files
 from regen_vcs.engine.planner import Observed, is_edited
 from regen_vcs.engine.queue_file import has_queue
 from regen_vcs.engine.quiet_recorder import Recorder
-from regen_vcs.engine.sync import Snapshot, WorktreeLock, has_all, look, remember, store_files
+from regen_vcs.engine.remembering import remember
+from regen_vcs.engine.snapshot import Snapshot, look
+from regen_vcs.engine.sources import has_all
+from regen_vcs.engine.sync import WorktreeLock
 from regen_vcs.engine.workset import OUTSIDE
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import InvalidError, RegenError

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from regen_vcs import media
 from regen_vcs.engine.observe import member_name, read_manifest
-from regen_vcs.engine.sync import has_all
+from regen_vcs.engine.sources import has_all
 from regen_vcs.engine.takes import output_of_record, record_of_output
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError

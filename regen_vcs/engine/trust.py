@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from regen_vcs.engine.definitions import Definitions
     from regen_vcs.engine.desired import Desired
     from regen_vcs.engine.project_file import ProjectFile
-    from regen_vcs.engine.sync import Snapshot
+    from regen_vcs.engine.snapshot import Snapshot
     from regen_vcs.engine.workspace import Workspace
 
 FORMAT = 1

@@ -17,7 +17,7 @@ from regen_vcs.engine.production import Order, Producer, make_order
 from regen_vcs.engine.proofs import BYTES, CONTENT, DIFFERENT, TRIED
 from regen_vcs.engine.prospects import estimate_seconds
 from regen_vcs.engine.remaking import Remade, Remaking
-from regen_vcs.engine.sync import Snapshot
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.engine.worker import Budget
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import Interrupted, NotTrusted, RegenError

@@ -12,7 +12,7 @@ import os
 
 from blake3 import blake3
 
-from regen_vcs.engine.sync import Snapshot
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.errors import RegenError
 from regen_vcs.git import index
 from regen_vcs.git.history import past_blobs

@@ -31,7 +31,7 @@ from regen_vcs.engine.queue import (
     liveness,
 )
 from regen_vcs.engine.settling import Made
-from regen_vcs.engine.sync import Snapshot
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.errors import Interrupted, RegenError
 from regen_vcs.model.plan import PAID
 from regen_vcs.model.quantities import human_duration

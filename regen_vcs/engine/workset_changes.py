@@ -15,10 +15,12 @@ from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.in_place_snapshot import include
 from regen_vcs.engine.in_place_sync import put_document
 from regen_vcs.engine.memory import EMPTY_ROW
+from regen_vcs.engine.plan_execution import Executor, as_regen_error
 from regen_vcs.engine.planner import is_edited
 from regen_vcs.engine.queue import OPEN, QUEUED, Queue
 from regen_vcs.engine.queue_file import has_queue
-from regen_vcs.engine.sync import Executor, Snapshot, WorktreeLock, as_regen_error, look
+from regen_vcs.engine.snapshot import Snapshot, look
+from regen_vcs.engine.sync import WorktreeLock
 from regen_vcs.engine.workset import Selector, WorkingSet, path_of, write_selectors
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.errors import RegenError, UsageError

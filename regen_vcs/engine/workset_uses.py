@@ -7,7 +7,7 @@ from collections import namedtuple
 
 from regen_vcs.engine.discovery import asset_for
 from regen_vcs.engine.in_place_snapshot import look_at_both
-from regen_vcs.engine.sync import Snapshot
+from regen_vcs.engine.snapshot import Snapshot
 from regen_vcs.engine.trust import TrustItem, open_store, store_path
 from regen_vcs.engine.workset import Selector
 from regen_vcs.engine.workspace import Workspace

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.memory import EMPTY_ROW, Row
 from regen_vcs.engine.planner import ABSENT, Bring, Observed, Policy, is_edited, plan_sync
-from regen_vcs.engine.sync import _orphan_row, _row_for
+from regen_vcs.engine.remembering import orphan_row, row_for
 from regen_vcs.model.facts import Facts
 from regen_vcs.model.plan import FETCH, MATERIALISE, QUEUE, REFUSE, REGENERATE, REMOVE, RESCUE
 
@@ -357,9 +357,9 @@ class World(RuleBasedStateMachine):
             if path in assets:
                 if not assets[path].unmerged:
                     old = self.rows.get(path, EMPTY_ROW)
-                    self.rows[path] = _row_for(assets[path], old, seen, False, self.remembers)
+                    self.rows[path] = row_for(assets[path], old, seen, False, self.remembers)
             elif path in self.rows:
-                row = _orphan_row(self.rows[path], seen)
+                row = orphan_row(self.rows[path], seen)
                 self.rows[path] = row
                 if row is None:
                     del self.rows[path]

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from regen_vcs.engine.sync import look
+from regen_vcs.engine.snapshot import look
 from regen_vcs.engine.trust import (
     items_for,
     open_store,
