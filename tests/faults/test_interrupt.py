@@ -208,10 +208,10 @@ def test_while_waiting_for_another(home):
     film = Film(home, count=4)
     holder, _ = hold(film, 20)
     child = tool(film, "sync")
-    time.sleep(1)
+    assert b"waiting for it" in child.stdout.readline()
     began = time.monotonic()
     code, said = interrupt(child)
+    assert holder.poll() is None, "it was still waiting"
     holder.kill()
     holder.wait()
-    assert code == 130 and time.monotonic() - began < 2 + BUSY
-    assert "waiting for it" in said
+    assert code == 130 and said.strip() == "error: interrupted" and time.monotonic() - began < 2 + BUSY

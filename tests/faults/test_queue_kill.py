@@ -21,6 +21,7 @@ from regen_vcs.engine.queue import DONE, ENDED, OPEN, QUEUED, RUNNING, Queue, li
 from regen_vcs.engine.workspace import Workspace
 from regen_vcs.model.recipe import Recipe
 from tests.faults.wreck import hash_of
+from tests.patience import BUSY
 from tests.real_git import recipes
 
 MODELS = ("ada", "bea", "cyd")
@@ -229,7 +230,7 @@ def test_a_hanging_child_of_a_dead_worker_ends_by_itself(home):
     sleeper = int(pid_file.read_text())
     worker.kill()
     worker.communicate()
-    deadline = time.monotonic() + 3
+    deadline = time.monotonic() + 3 + BUSY
     while os.path.exists(f"/proc/{sleeper}") and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not os.path.exists(f"/proc/{sleeper}")
