@@ -9,7 +9,7 @@ import click
 from regen_vcs.cli.making import note_linked_files
 from regen_vcs.cli.terminal import asset_paths, note, say, workspace
 from regen_vcs.cli.words import input_targets, pairs, param_texts
-from regen_vcs.engine.edit import move_asset, remove_assets, set_params
+from regen_vcs.engine.edit import move, remove_assets, set_params
 from regen_vcs.errors import UsageError
 
 
@@ -45,7 +45,7 @@ def set_command(asset, params, unset, inputs, models) -> int:
 @click.argument("source")
 @click.argument("target")
 def mv_command(source: str, target: str) -> int:
-    """Move an asset with its sidecar, and rewrite the recipes that use it.
+    """Move an asset with its sidecar, or all assets of a folder, and rewrite the recipes that use them.
 
     \b
     Example: regen-vcs mv sky.png shots/010/sky.png
@@ -54,10 +54,13 @@ def mv_command(source: str, target: str) -> int:
         old, new = ws.asset_arg(source, os.getcwd()), ws.asset_arg(target, os.getcwd())
         if os.path.isdir(target):
             new = f"{new}/{old.rpartition('/')[2]}" if new != "." else old.rpartition("/")[2]
-        rewritten = move_asset(ws, old, new)
-    say(f"moved {old} to {new}")
+        moved, rewritten = move(ws, old, new)
+    for before, after in moved:
+        say(f"moved {before} to {after}")
     for path in rewritten:
         say(f"rewrote the inputs of {path}")
+    if moved != [(old, new)] and os.path.isdir(source):
+        note(f"what is no asset stays in {source}; git mv takes it along")
     return 0
 
 

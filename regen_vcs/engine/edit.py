@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from regen_vcs.engine.compose import Composer, check_new_asset
+from regen_vcs.engine.desired import Desired
 from regen_vcs.engine.documents import has_document, read_document, write_document
 from regen_vcs.engine.graph import dependants_of
 from regen_vcs.engine.ignoring import refresh_ignores
@@ -126,7 +127,40 @@ def _remove_one(ws: Workspace, snapshot: Snapshot, path: str) -> None:
         ws.tree.remove_empty_dirs(sidecar.rpartition("/")[0])
 
 
-def move_asset(ws: Workspace, source: str, target: str) -> list[str]:
+def move(ws: Workspace, source: str, target: str) -> tuple[list[tuple[str, str]], list[str]]:
+    """Move an asset, or every asset below a folder: (old and new path of each, others whose recipes were rewritten).
+
+    What else lies in the folder stays there. Nothing is moved where one of them cannot be.
+    """
+    snapshot = look_at_both(ws, paths=set())
+    prefix = f"{source}/"
+    below = [path for path, desired in snapshot.assets.items() if path.startswith(prefix) and desired.side_sig is not None]
+    if source in snapshot.assets or not below:
+        return [(source, target)], _move_asset(ws, source, target)
+    if target.startswith(prefix):
+        raise UsageError(f"{target}: lies in {source} itself")
+    moves = {path: f"{target}/{path.removeprefix(prefix)}" for path in sorted(below)}
+    for old, new in moves.items():
+        _require_movable(ws, snapshot, old, new)
+    rewritten = {path for old, new in moves.items() for path in _move_asset(ws, old, new)}
+    return list(moves.items()), sorted(rewritten - moves.keys() - set(moves.values()))
+
+
+def _require_movable(ws: Workspace, snapshot: Snapshot, source: str, target: str) -> Desired:
+    desired = snapshot.assets.get(source)
+    if desired is None or desired.side_sig is None:
+        raise RegenError(f"{source}: there is no such asset", "see: regen-vcs status")
+    if desired.facts.problem:
+        raise InvalidError(desired.facts.problem[1], desired.facts.problem[2])
+    if target in snapshot.assets or os.path.lexists(f"{ws.root}/{target}") or list_files(ws.root, target) != []:
+        raise RegenError(f"{target}: is there already", "choose another name")
+    check_new_asset(ws, target)
+    _check_same_format(source, target)
+    check_layout_stays(ws, snapshot, source, target)
+    return desired
+
+
+def _move_asset(ws: Workspace, source: str, target: str) -> list[str]:
     """Move an asset with its sidecar, and rewrite what refers to it; the sidecars that were rewritten.
 
     The recipe's own inputs are relative to it, so they are rewritten as well. Bytes are not touched.
@@ -134,16 +168,7 @@ def move_asset(ws: Workspace, source: str, target: str) -> list[str]:
     with WorktreeLock(ws):
         ws.reload_state()
         snapshot = look_at_both(ws, paths={source, target}, also={source})
-        desired = snapshot.assets.get(source)
-        if desired is None or desired.side_sig is None:
-            raise RegenError(f"{source}: there is no such asset", "see: regen-vcs status")
-        if desired.facts.problem:
-            raise InvalidError(desired.facts.problem[1], desired.facts.problem[2])
-        if target in snapshot.assets or os.path.lexists(f"{ws.root}/{target}") or list_files(ws.root, target) != []:
-            raise RegenError(f"{target}: is there already", "choose another name")
-        check_new_asset(ws, target)
-        _check_same_format(source, target)
-        check_layout_stays(ws, snapshot, source, target)
+        desired = _require_movable(ws, snapshot, source, target)
         recipe = snapshot.inputs.recipe_of(desired)
         moved = replace(recipe, inputs=moved_inputs(recipe.inputs, sidecar_of(source), sidecar_of(target)))
         rewritten = _repoint(ws, snapshot, source, target)

@@ -454,6 +454,18 @@ def test_mv_takes_the_recipe_and_what_refers_to_it_along(either):
     assert_shown(either, "double.png")
 
 
+def test_mv_of_a_folder_takes_what_refers_to_each_other_along(either):
+    either.regen("mv", "plate.png", "shots/plate.png")
+    done = either.regen("mv", "shots", "scenes/010")
+    assert "moved shots/plate.png to scenes/010/plate.png" in done.stdout
+    assert staged(either, "scenes/010/double.png")["inputs"] == {"image": "plate.png"}
+    assert json.loads(either.path("four.tga.regen.json").read_text())["inputs"] == {"image": "scenes/010/double.png"}
+    assert "rewrote the inputs of four.tga" in done.stdout and "rewrote the inputs of scenes" not in done.stdout
+    assert not [path for path in either.status() if path.startswith("shots/")]
+    either.regen("sync")
+    assert_shown(either, "scenes/010/double.png")
+
+
 def test_mv_into_the_other_layout_is_refused(film):
     film.regen("track", "--in-place", "kept/*.tga")
     done = film.regen("mv", "four.tga", "kept/four.tga", check=False)

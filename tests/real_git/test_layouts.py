@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -243,6 +244,39 @@ def test_mv_of_a_directory_keeps_its_hash(film):
     assert files(film, "deep/er/set") == MAIN_SET and not film.path("set").exists()
     assert sidecar(film, "deep/er/set")["output"] == before
     assert set(film.status().values()) == {"ok"}
+
+
+def test_mv_of_a_folder_takes_every_asset_in_it_along(film):
+    outputs = {path: sidecar(film, path)["output"] for path in (SEQUENCE, "set")}
+    film.regen("mv", SEQUENCE, "day one/a/take.####.exr")
+    film.regen("mv", "set", "day one/set")
+    film.write("day one/notes.txt", b"git's own")
+    film.commit("a folder")
+    done = film.regen("mv", "day one", "archive/day 1")
+    assert "moved day one/set to archive/day 1/set" in done.stdout and "what is no asset stays in day one" in done.stderr
+    assert files(film, "archive/day 1/set") == MAIN_SET and os.listdir(film.path("day one")) == ["notes.txt"]
+    assert sidecar(film, "archive/day 1/a/take.####.exr")["output"] == outputs[SEQUENCE]
+    assert sidecar(film, "archive/day 1/set")["output"] == outputs["set"]
+    assert set(film.status().values()) == {"ok"}
+    film.commit("moved")
+    assert clean(film)
+
+
+def test_mv_of_a_folder_moves_all_or_nothing(film):
+    film.regen("mv", SEQUENCE, "day/a/take.####.exr")
+    film.regen("mv", "set", "day/set")
+    film.write("archive/set/x.dat", b"mine")
+    before = files(film, "day")
+    done = film.regen("mv", "day", "archive/", check=False)  # into it, under its own name
+    assert done.returncode == 0 and film.path("archive/day/set").is_dir()
+    film.regen("mv", "archive/day", "day")
+    assert files(film, "day") == before
+    film.path("other").mkdir()
+    film.write("other/day/set", b"mine")
+    done = film.regen("mv", "day", "other", check=False)
+    assert done.returncode == 1 and "other/day/set: is there already" in done.stderr and files(film, "day") == before
+    done = film.regen("mv", "day", "day/old", check=False)
+    assert done.returncode == 2 and "lies in day itself" in done.stderr and files(film, "day") == before
 
 
 def test_mv_takes_edits_along(film):
