@@ -11,7 +11,6 @@ the `regen-vcs` of fork_client.py.
 
 from __future__ import annotations
 
-import array
 import contextlib
 import gc
 import json
@@ -136,8 +135,13 @@ def _next(asked: socket.socket) -> tuple[dict, list[int]] | None:
         return None
     length, data = int.from_bytes(head, "big"), bytearray()
     while len(data) < length:
-        data += asked.recv(length - len(data))
-    return json.loads(data), list(array.array("i", fds))
+        chunk = asked.recv(length - len(data))
+        if not chunk:  # killed while it asked
+            for fd in fds:
+                os.close(fd)
+            return None
+        data += chunk
+    return json.loads(data), list(fds)
 
 
 def _attend(request: dict, fds: list[int], caller: socket.socket | None) -> None:
