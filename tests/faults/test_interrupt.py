@@ -42,10 +42,13 @@ _FIRST = next(number for number, line in enumerate((_PACKAGE / "__main__.py").re
 
 
 def ours(said: str) -> list[str]:
-    """The lines of our files in tracebacks, and what threads said of exceptions."""
+    """The lines of our files in tracebacks, and what threads said of exceptions.
+
+    One that struck in an import's own callback is Python's to tell ("Exception ignored in"), and shows no line of ours.
+    """
     frames = re.findall(rf'File "({re.escape(str(_PACKAGE))}/[^"]+)", line (\d+)', said)
     early = [(str(_PACKAGE / "__main__.py"), str(number)) for number in range(_FIRST + 1)]
-    return [f"{name}:{line}" for name, line in frames if (name, line) not in early] + re.findall("Exception .*", said)
+    return [f"{name}:{line}" for name, line in frames if (name, line) not in early] + re.findall("Exception in .*", said)
 
 
 def interrupt(child: subprocess.Popen, *, times: int = 1) -> tuple[int, str]:
